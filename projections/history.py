@@ -1,0 +1,111 @@
+"""The history: every event of a job under the position it has in the log, and the job's attempts.
+
+Events without effect are kept too, with the mark that says why.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from streamproc.events import Event, RecordedEvent
+from streamproc.projection import Changes, millis, rfc3339
+
+__all__ = ["Attempt", "Attempts", "History"]
+
+MAX_ATTEMPTS = 1000
+
+
+class Attempt(Struct, gc=False):
+    """One attempt at a job, as served. `status` is None while it goes on."""
+
+    attempt: int
+    worker: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    status: str | None = None
+    error: Any = None
+
+
+class Attempts(Struct):
+    """All attempts at a job, oldest first; the newest 1,000 where there were more."""
+
+    attempts: list[Attempt] = []
+
+
+class State:
+    """The attempts, whether they changed, and the events that are not saved yet."""
+
+    __slots__ = ("changed", "entries", "history", "units")
+
+    def __init__(self, history: Attempts) -> None:
+        self.history = history
+        self.changed = False
+        self.entries: list[tuple[str, bytes, str | None]] = []
+
+
+_ENDINGS = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "canceled"}
+_BEGINNINGS = frozenset({"job.started", "job.claimed"})
+_decode = msgspec.json.Decoder(Attempts).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class History:
+    """A job's own stream of events, and its attempts."""
+
+    name = "history"
+    version = 1
+    fields: tuple[str, ...] = ("attempts",)
+    keeps_units = False
+
+    def initial(self, job: str) -> State:
+        return State(Attempts())
+
+    def load(self, job: str, fields: Mapping[str, bytes | None]) -> State:
+        saved = fields["attempts"]
+        return State(Attempts() if saved is None else _decode(saved))
+
+    def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
+        state.entries.append((recorded.position, recorded.raw, recorded.mark))
+        event = recorded.event
+        if recorded.mark is None and (event.type in _BEGINNINGS or event.type in _ENDINGS):
+            _attempt(state, event, rfc3339(millis(recorded.position)))
+
+    def view(self, state: State) -> Attempts:
+        return state.history
+
+    def save(self, state: State) -> Changes:
+        changes = Changes(entries=state.entries)
+        state.entries = []
+        if state.changed:
+            changes.fields["attempts"] = _encode(self.view(state))
+            state.changed = False
+        return changes
+
+    def lacks_unit(self, state: State, unit: str) -> bool:
+        return False
+
+    def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
+        raise NotImplementedError("history keeps no state per unit")
+
+    def forget_units(self, state: State) -> None:
+        """There is none."""
+
+
+def _attempt(state: State, event: Event, time: str) -> None:
+    attempts = state.history.attempts
+    number = event.attempt or (attempts[-1].attempt if attempts else 1)
+    if not attempts or attempts[-1].attempt != number:
+        attempts.append(Attempt(number))
+        del attempts[:-MAX_ATTEMPTS]
+    attempt = attempts[-1]
+    state.changed = True
+    if event.worker is not None:
+        attempt.worker = event.worker
+    if event.type in _BEGINNINGS:
+        attempt.started_at = attempt.started_at or time
+    else:
+        attempt.finished_at = time
+        attempt.status = _ENDINGS[event.type]
+        attempt.error = event.error

@@ -1,0 +1,140 @@
+"""The snapshot: what a job looks like now, and how far it is.
+
+The served JSON is itself the persisted state. Beside it stands a small field of running sums, and each unit is
+persisted on its own; so the cost of an event doesn't depend on how many units a job has. Whatever reads
+the whole job (percent, stages) is worked out once per commit, in `view`.
+
+`projections.effects` says what each type of event does; this file says which events have an effect at all.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from projections import effects
+from projections.job import JobSnapshot, State, Sums, Unit, refresh
+from streamproc.events import DECISIONS, WISHES, Mark, RecordedEvent
+from streamproc.projection import Changes, millis, parse_rfc3339, rfc3339
+
+__all__ = ["Snapshot"]
+
+_encode = msgspec.json.Encoder().encode
+_decode_job = msgspec.json.Decoder(JobSnapshot).decode
+_decode_sums = msgspec.json.Decoder(Sums).decode
+_decode_unit = msgspec.json.Decoder(Unit).decode
+
+_REOPENING = frozenset({"job.started", "job.queued"})
+_NOT_OF_THE_WORKER = WISHES | DECISIONS
+
+
+class Snapshot:
+    """A job's snapshot, its units, and the indexes that lists are read from."""
+
+    name = "snapshot"
+    version = 1
+    fields: tuple[str, ...] = ("snapshot", "sums")
+    keeps_units = True
+
+    def initial(self, job: str) -> State:
+        state = State(JobSnapshot(job_id=job), Sums())
+        state.units_complete = True
+        return state
+
+    def load(self, job: str, fields: Mapping[str, bytes | None]) -> State:
+        saved = fields["snapshot"]
+        if saved is None:
+            return self.initial(job)
+        sums = fields["sums"]
+        state = State(_decode_job(saved), Sums() if sums is None else _decode_sums(sums))
+        if state.job.updated_at is not None:
+            state.updated = parse_rfc3339(state.job.updated_at)
+        state.indexed = state.indexes()
+        state.units_complete = not state.job.units.total and not state.job.indicators
+        return state
+
+    def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
+        job = state.job
+        job.events += 1
+        position = job.position = recorded.position
+        if job.created_at is None:
+            state.sums.created = millis(position)
+            state.sums_changed = True
+            job.created_at = rfc3339(state.sums.created)
+            state.updated = state.sums.created
+        if recorded.mark is not None:
+            job.duplicates += 1
+            return
+        event = recorded.event
+        attempt = event.attempt
+        if attempt is not None and attempt != job.attempt and event.unit is None:
+            if attempt < job.attempt:
+                recorded.mark = Mark.SUPERSEDED
+                return
+            if job.finished_at is None or event.type in _REOPENING:
+                effects.begin_attempt(state, attempt)
+        if job.finished_at is not None:
+            job.late += 1
+            recorded.mark = Mark.LATE
+            return
+        claim = state.sums.claim
+        if claim is not None and event.worker != claim and event.type not in _NOT_OF_THE_WORKER:
+            recorded.mark = Mark.UNCLAIMED
+            return
+        effect = effects.EFFECTS.get(event.type)
+        if effect is None:
+            recorded.mark = Mark.UNKNOWN
+            return
+        mark = effect(state, event, position)
+        if mark is not None:
+            recorded.mark = mark
+            return
+        if event.message is not None:
+            job.message = event.message
+        if event.details is not None:
+            job.details = event.details
+        if event.worker is not None:
+            job.worker = event.worker
+        state.updated = millis(position)
+
+    def view(self, state: State) -> JobSnapshot:
+        job = state.job
+        job.updated_at = rfc3339(state.updated)
+        if job.finished_at is None:
+            refresh(state)
+        return job
+
+    def save(self, state: State) -> Changes:
+        snapshot = _encode(self.view(state))
+        changes = Changes(fields={"snapshot": snapshot}, live=snapshot)
+        if state.sums_changed:
+            changes.fields["sums"] = _encode(state.sums)
+            state.sums_changed = False
+        if state.params is not None:
+            changes.fields["params"] = state.params
+            state.params = None
+        if state.units_dropped:
+            changes.units_dropped = True
+            state.units_dropped = False
+        if state.touched_units:
+            units = state.units
+            changes.units = {name: _encode(units[name]) for name in state.touched_units}
+            state.touched_units.clear()
+        if state.new_members:
+            changes.ranks = state.new_members
+            state.new_members = {}
+        indexes = state.indexes()
+        if indexes != state.indexed:
+            score = state.sums.created
+            changes.indexes = dict.fromkeys(state.indexed, None) | dict.fromkeys(indexes, score)
+            state.indexed = indexes
+        return changes
+
+    def lacks_unit(self, state: State, unit: str) -> bool:
+        return not state.units_complete and unit not in state.units
+
+    def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
+        state.units[unit] = None if saved is None else _decode_unit(saved)
+
+    def forget_units(self, state: State) -> None:
+        state.units.clear()
+        state.units_complete = False

@@ -1,0 +1,104 @@
+"""Every error that streamproc raises, split by whose fault it is.
+
+::
+
+    StreamprocError
+    ├── CallerError            the caller's: sending it again cannot help
+    │   ├── InvalidEvent       not an event of the wire format; names the field
+    │   ├── InvalidPosition    not a position or resume token
+    │   ├── ConfigError        settings that cannot work; names every wrong one
+    │   ├── UnknownJob         no event of this job has been folded
+    │   └── JobConflict        a job of this id was created with other content
+    ├── ServerError            the Redis server's: try again once it is mended
+    │   ├── ServerUnavailable  gone, refusing, loading, out of memory
+    │   ├── UnfitServer        too old, evicting, or holding an unknown format
+    │   └── WrongKey           a key of ours holds something else
+    ├── Fenced                 another owner has the partition: stop committing
+    └── CursorConflict         memory and store disagree: drop memory, load again
+"""
+
+__all__ = [
+    "CallerError",
+    "ConfigError",
+    "CursorConflict",
+    "Fenced",
+    "InvalidEvent",
+    "InvalidPosition",
+    "JobConflict",
+    "ServerError",
+    "ServerUnavailable",
+    "StreamprocError",
+    "UnfitServer",
+    "UnknownJob",
+    "WrongKey",
+]
+
+
+class StreamprocError(Exception):
+    """The root of the tree."""
+
+
+class CallerError(StreamprocError):
+    """What was asked for is wrong; the same again fails the same."""
+
+
+class InvalidEvent(CallerError):
+    """A payload that is not an event of the wire format.
+
+    Args:
+        reason: what is wrong, for a person.
+        field: the field it is about, or None where it is the whole payload.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        self.reason = reason
+        self.field = field
+        super().__init__(f"{field}: {reason}" if field else reason)
+
+
+class InvalidPosition(CallerError):
+    """A string that is not ``ms-seq``, or not a resume token."""
+
+
+class ConfigError(CallerError):
+    """Settings that cannot work. Its text has one line for each wrong setting."""
+
+
+class UnknownJob(CallerError):
+    """No event of this job has been folded."""
+
+
+class JobConflict(CallerError):
+    """A job of this id exists and was created with other content."""
+
+
+class ServerError(StreamprocError):
+    """The Redis server cannot serve us as it is now."""
+
+
+class ServerUnavailable(ServerError):
+    """The server is gone, refuses, is loading its data, or is out of memory. Waiting may help."""
+
+
+class UnfitServer(ServerError):
+    """The server is too old, evicts keys, or holds a format that this version does not speak."""
+
+
+class WrongKey(ServerError):
+    """A key of ours holds another type. Nothing was written; somebody has to look."""
+
+
+class Fenced(StreamprocError):
+    """The lease is not ours any more: another owner may have it, and nothing was written."""
+
+
+class CursorConflict(StreamprocError):
+    """The cursor is not where the batch began, and nothing was written.
+
+    Args:
+        cursor: where the cursor is.
+    """
+
+    def __init__(self, cursor: str) -> None:
+        self.cursor = cursor
+        super().__init__(f"the cursor is at {cursor}")
