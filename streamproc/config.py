@@ -1,0 +1,73 @@
+"""Settings: one frozen struct, read once, checked as a whole."""
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from streamproc.errors import ConfigError
+
+__all__ = ["DEFAULT_PORT", "DEFAULT_REDIS_PORT", "Config", "is_loopback"]
+
+DEFAULT_PORT: Final = 8700
+DEFAULT_REDIS_PORT: Final = 8701
+_SCHEMES: Final = ("redis", "rediss", "unix")
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """What the projector and the gateway need to know.
+
+    Args:
+        redis: URL of the server: ``redis://``, ``rediss://`` or ``unix://``.
+        namespace: what all keys begin with.
+        partitions: how many streams the log has; fixed when a namespace is created.
+        host, port: where the gateway listens; port 0 takes a free one.
+        insecure: let the gateway listen beyond loopback without authentication.
+        lease_seconds: how long an owner may be silent before another takes its partitions.
+        cache_bytes: memory for job states in a projector; the least recently used go first.
+    """
+
+    redis: str = f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
+    namespace: str = "sp"
+    partitions: int = 16
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    insecure: bool = False
+    lease_seconds: float = 5.0
+    cache_bytes: int = 256 * 1024 * 1024
+
+    def check(self) -> "Config":
+        """Return itself, or raise `ConfigError` naming every setting that cannot work."""
+        wrong = []
+        if urlsplit(self.redis).scheme not in _SCHEMES:
+            wrong.append(f"redis: {self.redis!r} must begin with redis://, rediss:// or unix://")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.namespace):
+            wrong.append(f"namespace: {self.namespace!r} must be 1 to 64 characters of A-Z a-z 0-9 . _ -")
+        if not 1 <= self.partitions <= 4096:
+            wrong.append(f"partitions: {self.partitions} must be 1 to 4096")
+        if not 0 <= self.port <= 65535:
+            wrong.append(f"port: {self.port} must be 0 to 65535")
+        if not is_loopback(self.host) and not self.insecure:
+            wrong.append(
+                f"host: {self.host} is not loopback, and the gateway has no authentication; "
+                "listen on 127.0.0.1 behind a proxy that has, or say --insecure"
+            )
+        if not 0.5 <= self.lease_seconds <= 300:
+            wrong.append(f"lease_seconds: {self.lease_seconds} must be 0.5 to 300")
+        if self.cache_bytes < 1024 * 1024:
+            wrong.append(f"cache_bytes: {self.cache_bytes} must be at least 1 MiB")
+        if wrong:
+            raise ConfigError("\n".join(wrong))
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address. Names other than ``localhost`` are not trusted to."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,90 @@
+"""Connections to the server, and its errors in our words.
+
+Clients here never repeat a command by themselves: after a broken connection nobody knows whether a write was
+applied, and the one who sent it has to look. `docs`: errors.py says who is at fault.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Final
+
+import redis.exceptions as rx
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable, UnfitServer, WrongKey
+
+__all__ = ["FUNCTIONS_VERSION", "connect", "ensure_functions", "server_errors"]
+
+FUNCTIONS_VERSION: Final = 1
+"""Rises with every change of functions.lua."""
+
+
+def connect(url: str, *, timeout: float | None = 10.0) -> "Redis[bytes]":
+    """A client of its own connections. `timeout`: seconds to wait for a reply; None for a reader that blocks."""
+    client = Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout,
+        socket_connect_timeout=5.0,
+        socket_read_size=256 * 1024,
+        client_name="streamproc",
+        protocol=2,
+    )
+    client.set_response_callback("XREAD", _as_it_is)
+    client.set_response_callback("XRANGE", _as_it_is)
+    return client
+
+
+def _as_it_is(reply: Any, **_: Any) -> Any:
+    return reply
+
+
+@contextmanager
+def server_errors() -> Iterator[None]:
+    """Raise the server's errors as ours: `ServerError` and below, `Fenced`, `CursorConflict`."""
+    try:
+        yield
+    except (rx.ConnectionError, rx.TimeoutError, ConnectionError, TimeoutError) as error:
+        raise ServerUnavailable(f"no answer from the Redis server: {error}") from error
+    except rx.ResponseError as error:
+        raise _ours(str(error)) from error
+
+
+def _ours(text: str) -> Exception:
+    word, _, rest = text.partition(" ")
+    match word:
+        case "FENCED":
+            return Fenced(rest)
+        case "CONFLICT":
+            return CursorConflict(rest)
+        case "WRONGTYPE":
+            return WrongKey(rest)
+        case "OOM" | "LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "MISCONF" | "CLUSTERDOWN" | "TRYAGAIN":
+            return ServerUnavailable(text)
+    if "Function not found" in text:
+        return ServerUnavailable("the server lost streamproc's functions; they are loaded again at the next start")
+    return ServerError(text)
+
+
+async def ensure_functions(client: "Redis[bytes]") -> None:
+    """Load the functions, unless the server has this version already.
+
+    Raises:
+        UnfitServer: the server has those of a newer streamproc.
+    """
+    with server_errors():
+        loaded = await client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
+        found = 0
+        if loaded:
+            found = int(await client.execute_command("FCALL_RO", "sp_version", 0))
+        if found > FUNCTIONS_VERSION:
+            raise UnfitServer(
+                f"the server has version {found} of streamproc's functions, and this program speaks "
+                f"version {FUNCTIONS_VERSION}: upgrade it"
+            )
+        if found < FUNCTIONS_VERSION:
+            source = files("streamproc").joinpath("functions.lua").read_text()
+            await client.execute_command("FUNCTION", "LOAD", "REPLACE", source)

@@ -1,0 +1,85 @@
+"""The names of every key and channel. Everything of a partition is in one cluster slot, by its hash tag.
+
+A job's keys end in a word without a colon, so that no job id, colons and all, can name another job's key.
+"""
+
+from functools import lru_cache
+
+from streamproc.wire import partition_of
+
+__all__ = ["Keys", "PartitionKeys"]
+
+
+class PartitionKeys:
+    """The keys of one partition.
+
+    Args:
+        log: the stream of events.
+        owner: who may commit: ``epoch:token``, expiring with the lease.
+        group: hash of the projection group: `cursor`, `read` (how many events it has folded), `epoch`,
+            `incarnation`.
+        dead: the stream of dead letters, under the positions that they had in the log.
+    """
+
+    __slots__ = ("_job", "dead", "group", "live_prefix", "log", "owner", "partition", "prefix")
+
+    def __init__(self, namespace: str, partition: int) -> None:
+        prefix = f"{namespace}:{{{partition}}}:"
+        self.partition = partition
+        self.prefix = prefix
+        self.log = prefix + "log"
+        self.owner = prefix + "owner"
+        self.group = prefix + "group"
+        self.dead = prefix + "dead"
+        self.live_prefix = prefix + "live:"
+        self._job = prefix + "job:"
+
+    def index(self, name: str) -> str:
+        """A sorted set of job ids by creation time: all of them (`""`), or those of a status or kind."""
+        return f"{self.prefix}jobs:{name}" if name else f"{self.prefix}jobs"
+
+    def state(self, job: str) -> str:
+        """Hash: the served snapshot, and what the projections keep beside it."""
+        return f"{self._job}{job}:state"
+
+    def events(self, job: str) -> str:
+        """Stream: the job's history, under the positions of the log."""
+        return f"{self._job}{job}:events"
+
+    def units(self, job: str) -> str:
+        """Hash: each unit's state by its name."""
+        return f"{self._job}{job}:units"
+
+    def ranks(self, job: str) -> str:
+        """Sorted set: the job's units in the order in which they joined."""
+        return f"{self._job}{job}:ranks"
+
+    def sources(self, job: str) -> str:
+        """Hash: the newest `seq` of each `src`."""
+        return f"{self._job}{job}:sources"
+
+    def created(self, job: str) -> str:
+        """String, expiring: the digest of what the job was created with over HTTP."""
+        return f"{self._job}{job}:created"
+
+    def live(self, job: str) -> str:
+        """Sharded channel: the doorbell of a job."""
+        return self.live_prefix + job
+
+
+class Keys:
+    """The keys of a namespace with a fixed number of partitions."""
+
+    GROUP = "projections"
+    """The consumer group whose position shows the lag of the projections."""
+
+    def __init__(self, namespace: str, partitions: int) -> None:
+        self.namespace = namespace
+        self.meta = f"{namespace}:meta"
+        self.members = f"{namespace}:members"
+        self.partitions = tuple(PartitionKeys(namespace, number) for number in range(partitions))
+        self.of = lru_cache(maxsize=65_536)(self._of)
+
+    def _of(self, job: str) -> PartitionKeys:
+        """The keys of the partition that a job lives in."""
+        return self.partitions[partition_of(job, len(self.partitions))]
