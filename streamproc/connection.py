@@ -1,7 +1,7 @@
 """Connections to the server, and its errors in our words.
 
 Clients here never repeat a command by themselves: after a broken connection nobody knows whether a write was
-applied, and the one who sent it has to look. `docs`: errors.py says who is at fault.
+applied, and the one who sent it has to look.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from redis.backoff import NoBackoff
 
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable, UnfitServer, WrongKey
 
-__all__ = ["FUNCTIONS_VERSION", "connect", "ensure_functions", "server_errors"]
+__all__ = ["FUNCTIONS_VERSION", "call", "connect", "ensure_functions", "server_errors"]
 
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""
 
 
-def connect(url: str, *, timeout: float | None = 10.0) -> "Redis[bytes]":
+def connect(url: str, *, timeout: float | None = 10.0) -> Redis:
     """A client of its own connections. `timeout`: seconds to wait for a reply; None for a reader that blocks."""
     client = Redis.from_url(
         url,
@@ -33,12 +33,12 @@ def connect(url: str, *, timeout: float | None = 10.0) -> "Redis[bytes]":
         client_name="streamproc",
         protocol=2,
     )
-    client.set_response_callback("XREAD", _as_it_is)
-    client.set_response_callback("XRANGE", _as_it_is)
+    client.set_response_callback("XREAD", _as_it_is)  # type: ignore[arg-type]
+    client.set_response_callback("XRANGE", _as_it_is)  # type: ignore[arg-type]
     return client
 
 
-def _as_it_is(reply: Any, **_: Any) -> Any:
+def _as_it_is(reply: Any, **options: Any) -> Any:
     return reply
 
 
@@ -51,6 +51,16 @@ def server_errors() -> Iterator[None]:
         raise ServerUnavailable(f"no answer from the Redis server: {error}") from error
     except rx.ResponseError as error:
         raise _ours(str(error)) from error
+
+
+async def call(client: Redis, *command: Any) -> Any:
+    """Send one command, once, and return its reply as it is.
+
+    Raises:
+        ServerError, Fenced, CursorConflict: see `server_errors`.
+    """
+    with server_errors():
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 def _ours(text: str) -> Exception:
@@ -69,22 +79,19 @@ def _ours(text: str) -> Exception:
     return ServerError(text)
 
 
-async def ensure_functions(client: "Redis[bytes]") -> None:
+async def ensure_functions(client: Redis) -> None:
     """Load the functions, unless the server has this version already.
 
     Raises:
         UnfitServer: the server has those of a newer streamproc.
     """
-    with server_errors():
-        loaded = await client.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
-        found = 0
-        if loaded:
-            found = int(await client.execute_command("FCALL_RO", "sp_version", 0))
-        if found > FUNCTIONS_VERSION:
-            raise UnfitServer(
-                f"the server has version {found} of streamproc's functions, and this program speaks "
-                f"version {FUNCTIONS_VERSION}: upgrade it"
-            )
-        if found < FUNCTIONS_VERSION:
-            source = files("streamproc").joinpath("functions.lua").read_text()
-            await client.execute_command("FUNCTION", "LOAD", "REPLACE", source)
+    loaded = await call(client, "FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
+    found = int(await call(client, "FCALL_RO", "sp_version", 0)) if loaded else 0
+    if found > FUNCTIONS_VERSION:
+        raise UnfitServer(
+            f"the server has version {found} of streamproc's functions, and this program speaks "
+            f"version {FUNCTIONS_VERSION}: upgrade it"
+        )
+    if found < FUNCTIONS_VERSION:
+        source = files("streamproc").joinpath("functions.lua").read_text()
+        await call(client, "FUNCTION", "LOAD", "REPLACE", source)

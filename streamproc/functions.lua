@@ -1,0 +1,199 @@
+#!lua name=streamproc
+-- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
+-- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
+local VERSION = 1
+
+local function refuse_type(key, wanted)
+  local reply = redis.pcall('TYPE', key)
+  return redis.error_reply('WRONGTYPE the key ' .. key .. ' should hold a ' .. wanted
+    .. ' and holds a ' .. (reply.ok or '?') .. ': move it away, streamproc needs the name')
+end
+
+local function failed(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
+-- Who may commit a partition.
+-- KEYS owner group log   ARGV token lease_ms group_name incarnation
+-- Returns {holder, cursor, read, incarnation}, or nil while another has it.
+local function acquire(keys, args)
+  local owner, group, log = keys[1], keys[2], keys[3]
+  local holder = redis.pcall('GET', owner)
+  if failed(holder) then return refuse_type(owner, 'string') end
+  local stored = redis.pcall('HMGET', group, 'cursor', 'read', 'incarnation')
+  if failed(stored) then return refuse_type(group, 'hash') end
+  local length = redis.pcall('XLEN', log)
+  if failed(length) then return refuse_type(log, 'stream') end
+  local cursor, read, incarnation = stored[1], stored[2], stored[3]
+
+  if holder then
+    if string.match(holder, ':(.*)$') ~= args[1] then return nil end
+  end
+
+  local added, last = 0, '0-0'
+  if redis.call('EXISTS', log) == 1 then
+    local info = redis.call('XINFO', 'STREAM', log)
+    for i = 1, #info, 2 do
+      if info[i] == 'entries-added' then added = info[i + 1] end
+      if info[i] == 'last-generated-id' then last = info[i + 1] end
+    end
+  end
+  local function before(a, b)
+    local ams, aseq = string.match(a, '(%d+)-(%d+)')
+    local bms, bseq = string.match(b, '(%d+)-(%d+)')
+    ams, aseq, bms, bseq = tonumber(ams), tonumber(aseq), tonumber(bms), tonumber(bseq)
+    return ams < bms or (ams == bms and aseq < bseq)
+  end
+  -- A log that ends before the cursor was emptied or rewound: positions of its old life mean nothing any more.
+  if not cursor or before(last, cursor) then
+    cursor, read, incarnation = '0-0', tostring(added - length), args[4]
+  end
+
+  if not holder then
+    holder = redis.call('HINCRBY', group, 'epoch', 1) .. ':' .. args[1]
+  end
+  redis.call('SET', owner, holder, 'PX', args[2])
+  redis.call('HSET', group, 'cursor', cursor, 'read', read, 'incarnation', incarnation)
+  local created = redis.pcall('XGROUP', 'CREATE', log, args[3], cursor, 'MKSTREAM', 'ENTRIESREAD', read)
+  if failed(created) and string.sub(created.err, 1, 9) ~= 'BUSYGROUP' and string.sub(created.err, 1, 10) ~= '-BUSYGROUP' then
+    return created
+  end
+  return {holder, cursor, read, incarnation}
+end
+
+-- KEYS owner   ARGV holder lease_ms. Returns 1, or 0 where the lease is not ours any more.
+local function renew(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then return 0 end
+  return redis.call('PEXPIRE', keys[1], args[2])
+end
+
+-- KEYS owner   ARGV holder
+local function release(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then return 0 end
+  return redis.call('DEL', keys[1])
+end
+
+-- KEYS members   ARGV member ttl_ms (0: leaves). Returns the members that are alive, by name.
+local function announce(keys, args)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if args[2] == '0' then
+    redis.call('ZREM', keys[1], args[1])
+  else
+    redis.call('ZADD', keys[1], now + args[2], args[1])
+  end
+  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', now)
+  local members = redis.call('ZRANGE', keys[1], 0, -1)
+  table.sort(members)
+  return members
+end
+
+-- KEYS hash...   ARGV for each: how many fields, the fields. Returns their values, hash by hash.
+local function load(keys, args)
+  local result, at = {}, 1
+  for i, key in ipairs(keys) do
+    local n = tonumber(args[at])
+    local values = redis.pcall('HMGET', key, unpack(args, at + 1, at + n))
+    if failed(values) then return refuse_type(key, 'hash') end
+    result[i] = values
+    at = at + n + 1
+  end
+  return result
+end
+
+-- The commit of a batch: state, history, indexes, dead letters, doorbells, cursor and group position, or nothing.
+-- KEYS owner group log dead, then hashes, streams, sorted sets
+-- ARGV holder from to read group_name hashes streams, then operations on the keys by their number of that type:
+--   H hash n field value ...      E stream n id payload ...      M stream id payload mark
+--   Z zset score member           R zset member                  U hash | V zset: drop it
+--   P channel i: publish ARGV[i]  X n id field value ...: a dead letter
+local function commit(keys, args)
+  local owner, group, log, dead = keys[1], keys[2], keys[3], keys[4]
+  local holder = redis.pcall('GET', owner)
+  if failed(holder) then return refuse_type(owner, 'string') end
+  if holder ~= args[1] then
+    return redis.error_reply('FENCED the lease is held by ' .. (holder or 'nobody'))
+  end
+  local cursor = redis.pcall('HGET', group, 'cursor')
+  if failed(cursor) then return refuse_type(group, 'hash') end
+  if cursor ~= args[2] then return redis.error_reply('CONFLICT ' .. (cursor or '0-0')) end
+
+  local pcall, call = redis.pcall, redis.call
+  local hashes, streams, zsets = 4, 4 + args[6], 4 + args[6] + args[7]
+  for i = hashes + 1, streams do
+    if failed(pcall('HLEN', keys[i])) then return refuse_type(keys[i], 'hash') end
+  end
+  for i = streams + 1, zsets do
+    if failed(pcall('XLEN', keys[i])) then return refuse_type(keys[i], 'stream') end
+  end
+  for i = zsets + 1, #keys do
+    if failed(pcall('ZCARD', keys[i])) then return refuse_type(keys[i], 'zset') end
+  end
+  if failed(pcall('XLEN', dead)) then return refuse_type(dead, 'stream') end
+  -- The first write, and the one that shows whether the group is there.
+  local moved = pcall('XGROUP', 'SETID', log, args[5], args[3], 'ENTRIESREAD', args[4])
+  if failed(moved) then return moved end
+
+  local i, last = 8, #args
+  while i <= last do
+    local op = args[i]
+    if op == 'E' then
+      local key, stop = keys[streams + args[i + 1]], i + 1 + 2 * args[i + 2]
+      for j = i + 3, stop, 2 do
+        call('XADD', key, args[j], 'e', args[j + 1])
+      end
+      i = stop + 2
+    elseif op == 'H' then
+      local stop = i + 2 + 2 * args[i + 2]
+      call('HSET', keys[hashes + args[i + 1]], unpack(args, i + 3, stop))
+      i = stop + 1
+    elseif op == 'P' then
+      call('SPUBLISH', args[i + 1], args[tonumber(args[i + 2])])
+      i = i + 3
+    elseif op == 'Z' then
+      call('ZADD', keys[zsets + args[i + 1]], args[i + 2], args[i + 3])
+      i = i + 4
+    elseif op == 'M' then
+      call('XADD', keys[streams + args[i + 1]], args[i + 2], 'e', args[i + 3], 'mark', args[i + 4])
+      i = i + 5
+    elseif op == 'R' then
+      call('ZREM', keys[zsets + args[i + 1]], args[i + 2])
+      i = i + 3
+    elseif op == 'U' then
+      call('UNLINK', keys[hashes + args[i + 1]])
+      i = i + 2
+    elseif op == 'V' then
+      call('UNLINK', keys[zsets + args[i + 1]])
+      i = i + 2
+    else
+      local stop = i + 2 + 2 * args[i + 1]
+      call('XADD', dead, args[i + 2], unpack(args, i + 3, stop))
+      i = stop + 1
+    end
+  end
+  call('HSET', group, 'cursor', args[3], 'read', args[4])
+  return redis.status_reply('OK')
+end
+
+-- Create a job once. KEYS created log   ARGV digest payload keep_seconds
+-- Returns {1, position}, {0} where it was created with the same content, {-1} with other content.
+local function create(keys, args)
+  local digest = redis.pcall('GET', keys[1])
+  if failed(digest) then return refuse_type(keys[1], 'string') end
+  if digest then
+    return {digest == args[1] and 0 or -1}
+  end
+  local position = redis.pcall('XADD', keys[2], '*', 'e', args[2])
+  if failed(position) then return refuse_type(keys[2], 'stream') end
+  redis.call('SET', keys[1], args[1], 'EX', args[3])
+  return {1, position}
+end
+
+redis.register_function{function_name = 'sp_version', callback = function() return VERSION end, flags = {'no-writes'}}
+redis.register_function{function_name = 'sp_load', callback = load, flags = {'no-writes'}}
+redis.register_function('sp_acquire', acquire)
+redis.register_function('sp_renew', renew)
+redis.register_function('sp_release', release)
+redis.register_function('sp_announce', announce)
+redis.register_function('sp_commit', commit)
+redis.register_function('sp_create', create)
