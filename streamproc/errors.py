@@ -8,7 +8,8 @@
     │   ├── InvalidPosition    not a position or resume token
     │   ├── ConfigError        settings that cannot work; names every wrong one
     │   ├── UnknownJob         no event of this job has been folded
-    │   └── JobConflict        a job of this id was created with other content
+    │   ├── JobConflict        a job of this id was created with other content
+    │   └── DataInUse          another embedded server has the data folder
     ├── ServerError            the Redis server's: try again once it is mended
     │   ├── ServerUnavailable  gone, refusing, loading, out of memory
     │   ├── UnfitServer        too old, evicting, or holding an unknown format
@@ -21,6 +22,7 @@ __all__ = [
     "CallerError",
     "ConfigError",
     "CursorConflict",
+    "DataInUse",
     "Fenced",
     "InvalidEvent",
     "InvalidPosition",
@@ -70,6 +72,10 @@ class UnknownJob(CallerError):
 
 class JobConflict(CallerError):
     """A job of this id exists and was created with other content."""
+
+
+class DataInUse(CallerError):
+    """Another embedded server has the data folder. Its text says which process, and where it serves."""
 
 
 class ServerError(StreamprocError):

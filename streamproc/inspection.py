@@ -1,0 +1,150 @@
+"""What a server says of itself: its fitness, and how each partition stands. Nothing is written."""
+
+from typing import Any, Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from streamproc.connection import FUNCTIONS_VERSION, call, server_errors
+from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.keys import Keys, PartitionKeys
+
+__all__ = ["PartitionReport", "ServerReport", "find_namespace", "is_serving", "report_partition", "report_server"]
+
+_LEAST: Final = {"redis": (7, 0), "valkey": (8, 0)}
+
+
+class ServerReport(Struct, frozen=True):
+    """A server, as far as it matters here.
+
+    Args:
+        kind: ``redis`` or ``valkey``.
+        version: e.g. ``9.1.2``.
+        fit: whether the version is one that streamproc works with.
+        aof: whether it keeps an append-only file.
+        fsync: how often that reaches the disk: ``always``, ``everysec`` or ``no``.
+        eviction: its ``maxmemory-policy``; None where it doesn't tell.
+        functions: the version of streamproc's functions that it holds; None where it has none.
+        memory_bytes: what it uses.
+    """
+
+    kind: str
+    version: str
+    fit: bool
+    aof: bool
+    fsync: str | None
+    eviction: str | None
+    functions: int | None
+    memory_bytes: int
+
+    @property
+    def knows_functions(self) -> bool:
+        """Whether it holds the functions that this program speaks."""
+        return self.functions == FUNCTIONS_VERSION
+
+
+class PartitionReport(Struct, frozen=True):
+    """One partition.
+
+    Args:
+        partition: its number.
+        events: how many its log holds.
+        lag: how many of them are not folded yet; None where the server can't tell.
+        dead_letters: how many entries could not be folded.
+        owner: the token of the projector that has it; None where nobody has.
+    """
+
+    partition: int
+    events: int
+    lag: int | None
+    dead_letters: int
+    owner: str | None
+
+
+async def is_serving(client: Redis, config_file: str) -> bool:
+    """Whether the server started from this file answers here and has loaded its data.
+
+    Raises:
+        ServerUnavailable: nobody answers.
+    """
+    with server_errors():
+        found = await client.info("server", "persistence")
+    return found.get("config_file") == config_file and int(found["loading"]) == 0
+
+
+async def report_server(client: Redis) -> ServerReport:
+    """Ask the server about itself.
+
+    Raises:
+        ServerUnavailable: it doesn't answer.
+    """
+    with server_errors():
+        found = await client.info("server", "persistence", "memory")
+    settings = await _settings(client)
+    loaded = await call(client, "FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
+    functions = int(await call(client, "FCALL_RO", "sp_version", 0)) if loaded else None
+    kind = "valkey" if "valkey_version" in found else "redis"
+    version = str(found[f"{kind}_version"])
+    return ServerReport(
+        kind=kind,
+        version=version,
+        fit=_numbers(version) >= _LEAST[kind],
+        aof=bool(int(found["aof_enabled"])),
+        fsync=settings.get("appendfsync"),
+        eviction=settings.get("maxmemory-policy") or found.get("maxmemory_policy"),
+        functions=functions,
+        memory_bytes=int(found["used_memory"]),
+    )
+
+
+async def _settings(client: Redis) -> dict[str, str]:
+    """What the server tells of its settings; managed servers tell nothing."""
+    try:
+        flat = await call(client, "CONFIG", "GET", "appendfsync", "maxmemory-policy")
+    except ServerUnavailable:
+        raise
+    except ServerError:
+        return {}
+    return {_text(name): _text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+async def find_namespace(client: Redis, namespace: str) -> Keys | None:
+    """The keys of a namespace, or None where nothing has created it yet.
+
+    Raises:
+        ServerUnavailable: the server doesn't answer.
+    """
+    with server_errors():
+        partitions = await client.hget(f"{namespace}:meta", "partitions")
+    return None if partitions is None else Keys(namespace, int(partitions))
+
+
+async def report_partition(client: Redis, keys: PartitionKeys) -> PartitionReport:
+    """Ask how one partition stands.
+
+    Raises:
+        ServerUnavailable: the server doesn't answer.
+        WrongKey: a key of the partition holds something else.
+    """
+    with server_errors():
+        events = int(await client.xlen(keys.log))
+        groups = await client.xinfo_groups(keys.log) if events else []
+        dead = int(await client.xlen(keys.dead))
+        owner = await client.get(keys.owner)
+    ours = [group for group in groups if _text(group["name"]) == Keys.GROUP]
+    lag = ours[0]["lag"] if ours else events
+    return PartitionReport(
+        partition=keys.partition,
+        events=events,
+        lag=None if lag is None else int(lag),
+        dead_letters=dead,
+        owner=None if owner is None else _text(owner),
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
