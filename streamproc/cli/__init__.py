@@ -1,0 +1,30 @@
+"""The command line. Data goes to stdout, talk to stderr."""
+
+import click
+
+from streamproc.cli.doctor import doctor
+from streamproc.cli.options import Commands
+from streamproc.cli.servers import gateway, projector, up
+
+__all__ = ["main"]
+
+_EPILOG = """
+\b
+Exit codes:
+  0  done
+  1  it failed: a watched job failed or was canceled, a check of doctor failed
+  2  a flag, a setting or an event was refused
+  3  a server or a gateway can't be reached, or can't serve
+  4  there is no such job
+  5  the data folder is in use
+"""
+
+
+@click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="streamproc", prog_name="streamproc")
+def main() -> None:
+    """Progress of long-running jobs, on Redis Streams."""
+
+
+for _command in (up, projector, gateway, doctor):
+    main.add_command(_command)

@@ -1,0 +1,166 @@
+"""Flags, their variables and the file of settings; how a command is run and how it fails."""
+
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+import anyio
+import click
+
+from streamproc.config import Config
+from streamproc.errors import (
+    CallerError,
+    DataInUse,
+    StreamprocError,
+    UnknownJob,
+)
+
+__all__ = ["Command", "Commands", "Failure", "Setting", "config_of", "run", "say", "settings", "warn"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+FAILED: Final = 1
+REFUSED: Final = 2
+NOT_REACHABLE: Final = 3
+NOT_FOUND: Final = 4
+IN_USE: Final = 5
+
+
+class Failure(click.ClickException):
+    """The end of a command that could not do its work: one line on stderr and an exit code."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+    @classmethod
+    def of(cls, error: StreamprocError) -> "Failure":
+        """The failure that an error of ours means for the command."""
+        match error:
+            case UnknownJob():
+                code = NOT_FOUND
+            case DataInUse():
+                code = IN_USE
+            case CallerError():
+                code = REFUSED
+            case _:
+                code = NOT_REACHABLE
+        return cls(str(error), code)
+
+
+class Setting(click.Option):
+    """A flag that a variable and the file of settings can give too: ``--redis-port``, ``STREAMPROC_REDIS_PORT``."""
+
+    def __init__(self, declarations: list[str], **attributes: Any) -> None:
+        super().__init__(declarations, show_default=True, show_envvar=True, **attributes)
+        self.envvar = f"STREAMPROC_{self.name.upper()}"
+
+
+class Command(click.Command):
+    """A command that takes ``--config FILE``."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.append(
+            Setting(
+                ["--config"],
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_settings,
+                help="A TOML file of these settings, by the same names.",
+            )
+        )
+
+
+class Commands(click.Group):
+    """The group of commands; errors of ours become one line and an exit code."""
+
+    command_class = Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StreamprocError as error:
+            raise Failure.of(error) from error
+
+
+def _read_settings(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        found = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} is not TOML: {error}", ctx, param) from error
+    given = {name.replace("-", "_"): value for name, value in found.items()}
+    unknown = sorted(set(given) - _names(ctx.find_root().command))
+    if unknown:
+        raise click.BadParameter(f"{path} has settings that don't exist: {', '.join(unknown)}", ctx, param)
+    ctx.default_map = given
+
+
+def _names(command: click.Command) -> set[str]:
+    """The settings of all commands: one file may serve several."""
+    commands = command.commands.values() if isinstance(command, click.Group) else [command]
+    return {param.name for each in commands for param in each.params if isinstance(param, Setting)} - {"config"}
+
+
+_DEFAULTS: Final = Config()
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "redis": {"metavar": "URL", "help": "The Redis or Valkey server."},
+    "namespace": {"help": "What all keys begin with."},
+    "partitions": {"type": int, "help": "How many streams a new namespace gets; a present one keeps its own."},
+    "host": {"help": "Where the gateway listens."},
+    "port": {"type": int, "help": "The gateway's port; 0 takes a free one."},
+    "insecure": {"is_flag": True, "help": "Let the gateway listen beyond loopback, without authentication."},
+    "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},
+    "cache_bytes": {"type": int, "help": "Memory for job states in a projector."},
+}
+
+
+def settings(*names: str) -> Callable[[F], F]:
+    """Give a command flags for these fields of `Config`."""
+
+    def decorate(function: F) -> F:
+        for name in reversed(names):
+            attributes = {"default": getattr(_DEFAULTS, name)} | _SETTINGS[name]
+            function = click.option(f"--{name.replace('_', '-')}", cls=Setting, **attributes)(function)
+        return function
+
+    return decorate
+
+
+def config_of(**given: Any) -> Config:
+    """The checked settings. Raises `ConfigError`."""
+    return Config(**given).check()
+
+
+def run(main: Callable[[], Awaitable[T]]) -> T:
+    """Run a command's coroutine, and raise what ends it as itself rather than in a group."""
+    try:
+        return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
+    except BaseExceptionGroup as group:
+        _raise_the_first(group)
+
+
+def _raise_the_first(group: BaseExceptionGroup[BaseException]) -> NoReturn:
+    expected, others = group.split((StreamprocError, click.ClickException, OSError))
+    if others is not None or expected is None:
+        raise group
+    error: BaseException = expected
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    raise error
+
+
+def say(text: str) -> None:
+    """Talk, on stderr: stdout is for data."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Say what somebody should look at."""
+    click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)

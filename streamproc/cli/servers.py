@@ -1,0 +1,129 @@
+"""The commands that serve: everything at once, or one role a process."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import msgspec
+
+from streamproc.cli.options import Setting, config_of, run, say, settings
+from streamproc.cli.stopping import stop_at_end_of_stdin, stopping_by_signals
+from streamproc.embedded import Durability, default_data
+
+__all__ = ["gateway", "projector", "up"]
+
+_json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON on stdout once ready.")
+
+
+@click.command()
+@click.option("--redis", cls=Setting, metavar="URL", help="Use this server instead of an embedded one.")
+@click.option(
+    "--data",
+    cls=Setting,
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_data,
+    help="The embedded server's folder.",
+)
+@click.option(
+    "--redis-port",
+    cls=Setting,
+    type=click.IntRange(0, 65535),
+    help="The embedded server's port; 0 takes a free one.  [default: 8701 if it is free, else a free one]",
+)
+@click.option(
+    "--durability",
+    cls=Setting,
+    type=click.Choice(["memory", "everysec", "always"]),
+    default="everysec",
+    help="What of the embedded server's data a power cut may take: all, about the last second, nothing.",
+)
+@click.option(
+    "--projectors", cls=Setting, type=click.IntRange(1, 256), default=1, help="How many processes of projectors."
+)
+@settings("host", "port", "insecure", "namespace", "partitions", "lease_seconds", "cache_bytes")
+@_json
+def up(
+    redis: str | None,
+    data: Path,
+    redis_port: int | None,
+    durability: Durability,
+    projectors: int,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run a server, projectors and the gateway, until Ctrl-C.
+
+    Without --redis the server is an embedded Valkey, on loopback, that keeps its data for the next start.
+    """
+    from streamproc.cli.stack import Embedding, running
+
+    _log_to_stderr()
+    config = config_of(**given, **({"redis": redis} if redis else {}))
+    embedding = None if redis else Embedding(data, redis_port, durability)
+
+    async def main() -> None:
+        async with stopping_by_signals() as stopping, running(config, embedding, projectors, stopping) as where:
+            if as_json:
+                click.echo(msgspec.json.encode(where))
+            say(f"streamproc is up; Ctrl-C stops it\n  gateway  {where.gateway}\n  redis    {where.redis}")
+            if where.data:
+                say(f"  data     {where.data}")
+            await stopping.asked.wait()
+            say("stopping")
+
+    run(main)
+
+
+@click.command()
+@settings("redis", "namespace", "partitions", "lease_seconds", "cache_bytes")
+@click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop at the end of stdin, as at SIGTERM.")
+@_json
+def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
+    """Run a projector: fold its share of the partitions, until SIGTERM."""
+    from projections import ALL
+    from streamproc import projector as role
+
+    _log_to_stderr()
+    config = config_of(**given)
+
+    def started() -> None:
+        say("the projector is a member")
+        if as_json:
+            click.echo(msgspec.json.encode({"redis": config.redis}))
+
+    async def main() -> None:
+        async with stopping_by_signals() as stopping, anyio.create_task_group() as tasks:
+            if until_stdin_closes:
+                tasks.start_soon(stop_at_end_of_stdin, stopping)
+            await role.run(config, ALL, stop=stopping.asked, started=started)
+            tasks.cancel_scope.cancel()
+
+    run(main)
+
+
+@click.command()
+@settings("redis", "host", "port", "insecure", "namespace", "partitions")
+@_json
+def gateway(as_json: bool, **given: Any) -> None:
+    """Run a gateway: serve HTTP, until SIGTERM."""
+    from streamproc import gateway as role
+
+    _log_to_stderr()
+    config = config_of(**given)
+
+    def started(url: str) -> None:
+        say(f"the gateway listens on {url}")
+        if as_json:
+            click.echo(msgspec.json.encode({"gateway": url}))
+
+    async def main() -> None:
+        async with stopping_by_signals() as stopping:
+            await role.serve(config, stop=stopping.asked, started=started)
+
+    run(main)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
