@@ -22,7 +22,7 @@ Effect = Callable[[State, Event, str], Mark | None]
 _FINAL = frozenset({"finished", "failed"})
 
 
-# The job ---------------------------------------------------------------------------------------------------------
+# The job
 
 
 def begin_attempt(state: State, attempt: int) -> None:
@@ -223,7 +223,7 @@ def _nothing_more(state: State, event: Event, position: str) -> None:
     """A heartbeat or a note: the message, the worker and the time are all there is to it."""
 
 
-# Indicators ------------------------------------------------------------------------------------------------------
+# Indicators
 
 
 def _counted(state: State, event: Event, position: str) -> Mark | None:
@@ -259,7 +259,7 @@ def _counted(state: State, event: Event, position: str) -> Mark | None:
     return None
 
 
-# Stages ----------------------------------------------------------------------------------------------------------
+# Stages
 
 
 def _stage(state: State, name: str, event: Event | None = None) -> int | None:
@@ -362,7 +362,7 @@ def _stage_skipped(state: State, stage: Stage, own: StageSums, event: Event, now
     stage.percent = None
 
 
-# Units -----------------------------------------------------------------------------------------------------------
+# Units
 
 
 def _unit(state: State, name: str) -> Unit:

@@ -89,8 +89,8 @@ class History:
     def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
         raise NotImplementedError("history keeps no state per unit")
 
-    def forget_units(self, state: State) -> None:
-        """There is none."""
+    def weigh(self, state: State) -> int:
+        return 300 + 400 * len(state.history.attempts)
 
 
 def _attempt(state: State, event: Event, time: str) -> None:

@@ -38,6 +38,11 @@ class Config(Struct, frozen=True, kw_only=True):
     lease_seconds: float = 5.0
     cache_bytes: int = 256 * 1024 * 1024
 
+    @property
+    def redis_shown(self) -> str:
+        """The server's URL without its password, for people."""
+        return re.sub(r"//[^@/]*@", "//***@", self.redis)
+
     def check(self) -> "Config":
         """Return itself, or raise `ConfigError` naming every setting that cannot work."""
         wrong = []

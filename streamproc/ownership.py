@@ -36,13 +36,14 @@ class Ownership:
         client: its connections are used.
         keys: the namespace.
         lease_seconds: how long the member may be silent.
+        member: its name, unlike any other's.
     """
 
-    def __init__(self, client: Redis, keys: Keys, lease_seconds: float) -> None:
+    def __init__(self, client: Redis, keys: Keys, lease_seconds: float, member: str) -> None:
         self._client = client
         self._keys = keys
         self._lease_ms = int(lease_seconds * 1000)
-        self.member = secrets.token_hex(8)
+        self.member = member
 
     async def announce(self) -> int:
         """Say that this member is alive. Returns how many partitions are its share."""

@@ -75,8 +75,8 @@ class Projection(Protocol[S]):
     def load_unit(self, state: S, unit: str, saved: bytes | None) -> None:
         """Put a unit's saved state in place, or note that it has none."""
 
-    def forget_units(self, state: S) -> None:
-        """Drop the state of units from memory; what was saved will be loaded again when it is needed."""
+    def weigh(self, state: S) -> int:
+        """About how many bytes of memory the state takes."""
 
 
 AnyProjection = Projection[Any]

@@ -1,0 +1,307 @@
+"""Folding a batch in memory: entries to events, events into the states of their jobs, states to what is written.
+
+Nothing here waits or knows a server. What a batch needs that isn't in memory is named first (`Wanted`), loaded by
+the caller, and put in place; then the batch is folded in one go.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from streamproc.errors import InvalidEvent
+from streamproc.events import Mark, RecordedEvent
+from streamproc.keys import PartitionKeys
+from streamproc.projection import AnyProjection
+from streamproc.store import Commit
+from streamproc.wire import decode, partition_of
+
+__all__ = ["Batch", "Cache", "Poison", "Slot", "Wanted", "wanted_hashes"]
+
+_OWN_WEIGHT = 700
+_SOURCE_WEIGHT = 150
+
+
+class DeadLetter(Struct):
+    """An entry that can't be folded, as it was, and why."""
+
+    position: str
+    fields: Sequence[bytes]
+    reason: str
+
+
+class Poison(Exception):
+    """An event made a fold fail. The states it touched are not to be trusted any more."""
+
+    def __init__(self, position: str, cause: BaseException) -> None:
+        self.position = position
+        self.reason = f"cannot be folded: {type(cause).__name__}: {cause}"
+        super().__init__(self.reason)
+
+
+class Slot:
+    """A job in memory: a state for each projection, and the newest `seq` of its sources.
+
+    Args:
+        partition: where the job lives.
+        pins: how many commits that hold this job are on their way; it isn't evicted meanwhile.
+    """
+
+    __slots__ = (
+        "folds",
+        "job",
+        "partition",
+        "pins",
+        "sources",
+        "sources_complete",
+        "states",
+        "touched_sources",
+        "weight",
+    )
+
+    def __init__(self, job: str, partition: int) -> None:
+        self.job = job
+        self.partition = partition
+        self.states: list[object] = []
+        self.folds: list[tuple[object, ...]] = []
+        self.sources: dict[str, int] = {}
+        self.sources_complete = False
+        self.touched_sources: dict[str, int] = {}
+        self.pins = 0
+        self.weight = 0
+
+
+class Wanted(Struct):
+    """What must be loaded for one job before its events can be folded."""
+
+    slot: Slot
+    state: bool
+    sources: dict[str, None] = {}
+    units: dict[str, None] = {}
+
+
+class Batch:
+    """Entries of one partition, in log order, as events and dead letters."""
+
+    def __init__(self, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> None:
+        self.recorded: list[RecordedEvent] = []
+        self.dead: list[DeadLetter] = []
+        self.size = 0
+        self.end = "0-0"
+        keep = self.recorded.append
+        for identity, fields in entries:
+            self.size += 1
+            self.end = position = identity.decode()
+            if len(fields) != 2 or fields[0] != b"e":
+                self.dead.append(DeadLetter(position, fields, "an entry has one field, e"))
+                continue
+            payload = fields[1]
+            try:
+                keep(RecordedEvent(position, decode(payload), payload))
+            except InvalidEvent as error:
+                self.dead.append(DeadLetter(position, fields, str(error)))
+
+    def unmark(self) -> None:
+        """Forget what an earlier fold said of these events."""
+        for recorded in self.recorded:
+            recorded.mark = None
+
+    def bury(self, position: str, reason: str) -> None:
+        """Make an event a dead letter."""
+        for at, recorded in enumerate(self.recorded):
+            if recorded.position == position:
+                del self.recorded[at]
+                self.dead.append(DeadLetter(position, (b"e", recorded.raw), reason))
+                self.dead.sort(key=lambda letter: tuple(map(int, letter.position.split("-"))))
+                return
+
+
+class Cache:
+    """The jobs in memory, the least recently used evicted first, bounded by what they weigh.
+
+    Args:
+        projections: in the order in which they fold.
+        max_bytes: about how much memory the states may take.
+    """
+
+    def __init__(self, projections: Sequence[AnyProjection], max_bytes: int) -> None:
+        self.projections = projections
+        self.max_bytes = max_bytes
+        self.weight = 0
+        self.state_fields = [field for projection in projections for field in projection.fields]
+        self._keepers = [at for at, projection in enumerate(projections) if projection.keeps_units]
+        self._slots: OrderedDict[str, Slot] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def enter(self, batch: Batch, partition: int, partitions: int) -> tuple[dict[str, Slot], list[Wanted]]:
+        """The slots of a batch's jobs, and what must be loaded into them. Misplaced events become dead letters."""
+        slots = self._slots
+        touched: dict[str, Slot] = {}
+        wanted: dict[str, Wanted] = {}
+        misplaced: list[tuple[str, str]] = []
+        for recorded in batch.recorded:
+            event = recorded.event
+            job = event.job
+            slot = touched.get(job)
+            if slot is None:
+                slot = slots.get(job)
+                home = partition_of(job, partitions) if slot is None else slot.partition
+                if home != partition:
+                    misplaced.append((recorded.position, f"job: lives in partition {home}, not {partition}"))
+                    continue
+                if slot is None:
+                    slot = Slot(job, partition)
+                    wanted[job] = Wanted(slot, state=True)
+                touched[job] = slot
+            source = event.src
+            if source is not None and not slot.sources_complete and source not in slot.sources:
+                self._want(wanted, slot).sources[source] = None
+            unit = event.unit
+            if unit is not None and (not slot.states or self._lacks(slot, unit)):
+                self._want(wanted, slot).units[unit] = None
+        for position, reason in misplaced:
+            batch.bury(position, reason)
+        return touched, list(wanted.values())
+
+    def _want(self, wanted: dict[str, Wanted], slot: Slot) -> Wanted:
+        want = wanted.get(slot.job)
+        if want is None:
+            want = wanted[slot.job] = Wanted(slot, state=False)
+        return want
+
+    def _lacks(self, slot: Slot, unit: str) -> bool:
+        return any(self.projections[at].lacks_unit(slot.states[at], unit) for at in self._keepers)
+
+    def place(
+        self, want: Wanted, state: list[bytes | None], sources: list[bytes | None], units: list[bytes | None]
+    ) -> None:
+        """Put in place what was loaded; each list answers the names in `want`, in their order."""
+        slot = want.slot
+        if want.state:
+            fields = dict(zip(self.state_fields, state, strict=True))
+            if any(value is not None for value in state):
+                slot.states = [projection.load(slot.job, fields) for projection in self.projections]
+            else:
+                slot.states = [projection.initial(slot.job) for projection in self.projections]
+                slot.sources_complete = True
+            slot.folds = [
+                (projection.evolve, own) for projection, own in zip(self.projections, slot.states, strict=True)
+            ]
+        for name, newest in zip(want.sources, sources, strict=True):
+            if newest is not None:
+                slot.sources[name] = int(newest)
+        for name, saved in zip(want.units, units, strict=True):
+            for at in self._keepers:
+                if self.projections[at].lacks_unit(slot.states[at], name):
+                    self.projections[at].load_unit(slot.states[at], name, saved)
+
+    def fold(self, batch: Batch, touched: dict[str, Slot], *, carefully: bool) -> None:
+        """Fold a batch. `carefully` also encodes after each event, so that the one that fails is found.
+
+        Raises:
+            Poison: by careful folding only; otherwise whatever a fold raised.
+        """
+        for recorded in batch.recorded:
+            event = recorded.event
+            slot = touched[event.job]
+            source, number = event.src, event.seq
+            if source is not None and number is not None:
+                newest = slot.sources.get(source)
+                if newest is not None and number <= newest:
+                    recorded.mark = Mark.DUPLICATE
+                else:
+                    slot.sources[source] = slot.touched_sources[source] = number
+            if carefully:
+                self._fold_carefully(slot, recorded)
+                continue
+            for evolve, state in slot.folds:
+                evolve(state, recorded)  # type: ignore[operator]
+
+    def _fold_carefully(self, slot: Slot, recorded: RecordedEvent) -> None:
+        try:
+            for projection, state in zip(self.projections, slot.states, strict=True):
+                projection.evolve(state, recorded)
+                msgspec.json.encode(projection.view(state))
+        except Exception as error:
+            raise Poison(recorded.position, error) from error
+
+    def save(self, batch: Batch, touched: dict[str, Slot], commit: Commit) -> None:
+        """Put all that a batch changed into its commit."""
+        for letter in batch.dead:
+            commit.dead_letter(letter.position, letter.fields, letter.reason)
+        for job, slot in touched.items():
+            if slot.touched_sources:
+                commit.sources(job, slot.touched_sources)
+                slot.touched_sources = {}
+            fields: dict[str, bytes] = {}
+            changes = []
+            for projection, state in zip(self.projections, slot.states, strict=True):
+                change = projection.save(state)
+                fields |= change.fields
+                changes.append(change)
+            commit.changes(job, fields, changes)
+
+    def keep(self, touched: dict[str, Slot]) -> None:
+        """Take the slots of a batch in, pinned until `unpin`."""
+        slots = self._slots
+        for job, slot in touched.items():
+            slot.pins += 1
+            weight = _OWN_WEIGHT + _SOURCE_WEIGHT * len(slot.sources)
+            for projection, state in zip(self.projections, slot.states, strict=True):
+                weight += projection.weigh(state)
+            self.weight += weight - slot.weight
+            slot.weight = weight
+            slots[job] = slot
+            slots.move_to_end(job)
+
+    def unpin(self, touched: dict[str, Slot]) -> None:
+        """The commit of these slots is done: what they hold can be loaded again, so they may be evicted."""
+        for slot in touched.values():
+            slot.pins -= 1
+        if self.overweight:
+            self._evict(self.max_bytes * 9 // 10)
+
+    @property
+    def overweight(self) -> bool:
+        """Whether more is kept than may be. Waiting for the commits on their way mends it."""
+        return self.weight > self.max_bytes
+
+    def _evict(self, goal: int) -> None:
+        evicted = []
+        weight = self.weight
+        for slot in self._slots.values():
+            if weight <= goal:
+                break
+            if not slot.pins:
+                evicted.append(slot)
+                weight -= slot.weight
+        for slot in evicted:
+            del self._slots[slot.job]
+        self.weight = weight
+
+    def forget(self, touched: dict[str, Slot]) -> None:
+        """Forget the jobs of a batch, whose states aren't to be trusted any more."""
+        for job in touched:
+            slot = self._slots.pop(job, None)
+            if slot is not None:
+                self.weight -= slot.weight
+
+    def drop(self, partition: int) -> None:
+        """Forget all of a partition."""
+        for slot in [slot for slot in self._slots.values() if slot.partition == partition]:
+            self.weight -= slot.weight
+            del self._slots[slot.job]
+
+
+def wanted_hashes(want: Wanted, keys: PartitionKeys, state_fields: list[str]) -> list[tuple[str, list[str]]]:
+    """The hashes and fields that answer a `Wanted`, state first."""
+    job = want.slot.job
+    hashes = [(keys.state(job), state_fields)] if want.state else []
+    if want.sources:
+        hashes.append((keys.sources(job), list(want.sources)))
+    if want.units:
+        hashes.append((keys.units(job), list(want.units)))
+    return hashes

@@ -1,0 +1,350 @@
+"""The projector: reads the log, folds it, and commits what the folds made of it, exactly once.
+
+Who owns what. A partition has one owner, by a lease that expires. Only its owner folds it, and only with the lease in
+hand can it commit. The *cursor* (where the group is in the partition) lives in the store and moves in the same
+atomic step that writes what the batch made: state, history, indexes, dead letters, doorbells. So the cursor is
+the truth about what was folded; all that this process holds in memory is a cache of the store at the cursor, plus
+the batches that are on their way.
+
+One batch, in order, in `_step`: entries are decoded; the jobs that aren't in memory are loaded; events are folded;
+the batch before it in this partition is committed; then this one is sent off. While it is on its way the next is
+read and folded: read, fold and commit overlap, but two commits of one partition never do. Jobs of a batch
+on its way are pinned in the cache, so nothing is loaded that a commit is about to change.
+
+What each failure does.
+
+- *The lease is lost* (this process was stopped, cut off, or too slow): the commit is FENCED and nothing was written.
+  The partition is dropped from memory; its new owner began at the same cursor.
+- *The cursor isn't where the batch begins*: CONFLICT, nothing was written. Memory and store disagree, so memory goes:
+  the partition is dropped and taken again from the cursor. An old commit of this very process that was still in
+  some socket when the connection broke shows itself this way.
+- *The connection breaks*: nobody knows which commits on their way were applied, but the cursor does. All memory is
+  dropped, and after connecting again each partition goes on from its cursor: at the end of the batch, if it was
+  applied; else at its beginning. No client repeats a command by itself.
+- *An entry can't be decoded, or lives in another partition*: it becomes a dead letter in the same commit.
+- *A fold fails*: the states it touched may be half changed. They are dropped once the commit before is done, and the
+  batch is folded again, event by event, until the one that fails is found. That one becomes a dead letter.
+- *A key holds another type, the Function or the group is gone*: the commit is refused whole and said on the log. The
+  partition is given up and tried again later; nothing is skipped.
+- *The process is killed*: its leases expire, others take over from the cursors.
+- *It is told to stop*: batches on their way are committed, leases released, and the others told.
+
+Time, where it matters (leases, members), is the server's.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from streamproc.config import Config
+from streamproc.connection import connect, ensure_functions
+from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable
+from streamproc.folding import Batch, Cache, Poison, Slot, wanted_hashes
+from streamproc.log import Entry, Log, open_namespace
+from streamproc.ownership import Lease, Ownership
+from streamproc.projection import AnyProjection
+from streamproc.store import Commit, Store
+
+__all__ = ["Projector", "run"]
+
+MAX_BATCH = 1000
+MAX_BATCH_BYTES = 1024 * 1024
+MAX_READ_BYTES = 16 * 1024 * 1024
+_BLOCK_MS = 250
+_IDLE_SECONDS = 0.05
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+_logger = logging.getLogger("streamproc.projector")
+
+
+class Partition:
+    """A partition that is ours: its lease, how far it was read, and whether a commit is on its way."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.number = lease.keys.partition
+        self.read_to = lease.cursor
+        self.folded_to = lease.cursor
+        self.folded = lease.read
+        self._settled = anyio.Event()
+        self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until no commit is on its way."""
+        await self._settled.wait()
+
+    def commit_begins(self) -> None:
+        self._settled = anyio.Event()
+
+    def commit_ended(self) -> None:
+        self._settled.set()
+
+
+Read = tuple[Partition, list[Entry]]
+"""What was read of a partition."""
+
+
+class Projector:
+    """Folds the partitions that it owns, over one connection's life: it ends when that breaks, or when told to stop.
+
+    Args:
+        log: over a client whose reads may block.
+        store: over a client of its own.
+        ownership: this process as a member of the group.
+        projections: in the order in which they fold.
+        config: lease and cache.
+        partitions: how many there are.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        store: Store,
+        ownership: Ownership,
+        projections: Sequence[AnyProjection],
+        config: Config,
+        partitions: int,
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._ownership = ownership
+        self._cache = Cache(projections, config.cache_bytes)
+        self._renew_seconds = config.lease_seconds / 3
+        self._count = partitions
+        self._owned: dict[int, Partition] = {}
+        self._stopping = False
+        self._event_bytes = 4096
+
+    async def run(self, stop: anyio.Event, started: Callable[[], None]) -> None:
+        """Fold until `stop` is set. Raises `ServerError` where the server fails; all memory is void then."""
+        deliver, reads = anyio.create_memory_object_stream[list[Read]](0)
+        async with deliver, reads, anyio.create_task_group() as tasks:
+            await self._balance()
+            started()
+            tasks.start_soon(self._keep_leases)
+            tasks.start_soon(self._read_forever, deliver.send)
+            tasks.start_soon(self._fold_forever, tasks, reads)
+            await stop.wait()
+            self._stopping = True
+            for partition in list(self._owned.values()):
+                await self._give_up(partition)
+            await self._ownership.leave()
+            tasks.cancel_scope.cancel()
+
+    # Ownership
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await anyio.sleep(self._renew_seconds)
+            for partition in list(self._owned.values()):
+                if not await self._ownership.renew(partition.lease) and partition.number in self._owned:
+                    self._drop(partition, "the lease was lost")
+            await self._balance()
+
+    async def _balance(self) -> None:
+        """Give back what is more than this member's share, or take what nobody holds until the share is full."""
+        share = await self._ownership.announce()
+        for partition in list(self._owned.values())[share:]:
+            await self._give_up(partition)
+        for number in range(self._count):
+            if len(self._owned) >= share or self._stopping:
+                return
+            if number not in self._owned:
+                await self._take(number)
+
+    async def _take(self, number: int) -> None:
+        try:
+            lease = await self._ownership.acquire(number)
+        except ServerUnavailable:
+            raise
+        except ServerError as error:
+            _logger.error("partition %d cannot be taken: %s", number, error)
+            return
+        if lease is not None:
+            self._owned[number] = Partition(lease)
+
+    async def _give_up(self, partition: Partition) -> None:
+        """Stop reading a partition, let its commit finish, and release it."""
+        if self._owned.pop(partition.number, None) is None:
+            return
+        await partition.settled()
+        self._cache.drop(partition.number)
+        await self._ownership.release(partition.lease)
+
+    def _drop(self, partition: Partition, why: object) -> None:
+        """Forget a partition, of which memory isn't to be trusted any more."""
+        if self._owned.get(partition.number) is partition:
+            _logger.warning("partition %d dropped at %s: %s", partition.number, partition.folded_to, why)
+            del self._owned[partition.number]
+            self._cache.drop(partition.number)
+
+    # The hot path: read, decode, fold, commit
+
+    async def _read_forever(self, deliver: Callable[[list[Read]], Awaitable[None]]) -> None:
+        while True:
+            owned = dict(self._owned)
+            if not owned:
+                await anyio.sleep(_IDLE_SECONDS)
+                continue
+            count = max(1, min(MAX_BATCH, MAX_READ_BYTES // (len(owned) * self._event_bytes)))
+            after = {number: partition.read_to for number, partition in owned.items()}
+            found = []
+            for got in await self._log.read(after, count, _BLOCK_MS):
+                partition = owned[got.partition]
+                partition.read_to = got.entries[-1][0].decode()
+                found.append((partition, got.entries))
+            if found:
+                await deliver(found)
+
+    async def _fold_forever(self, tasks: TaskGroup, reads: MemoryObjectReceiveStream[list[Read]]) -> None:
+        async for found in reads:
+            for partition, entries in found:
+                for part in self._split(entries):
+                    await self._step(partition, part, tasks)
+
+    def _split(self, entries: list[Entry]) -> Iterator[list[Entry]]:
+        """Cut what was read into batches that aren't too large, and learn how large events are."""
+        sizes = [sum(map(len, fields)) for _, fields in entries]
+        self._event_bytes = 1 + sum(sizes) // len(sizes)
+        if sum(sizes) <= MAX_BATCH_BYTES:
+            yield entries
+            return
+        start = size = 0
+        for at, own in enumerate(sizes):
+            if size + own > MAX_BATCH_BYTES and at > start:
+                yield entries[start:at]
+                start, size = at, 0
+            size += own
+        yield entries[start:]
+
+    async def _step(self, partition: Partition, entries: list[Entry], tasks: TaskGroup) -> None:
+        """One batch: it is folded while the one before it is committed, and then sent off itself."""
+        if self._cache.overweight:
+            await partition.settled()
+        commit, touched = await self._fold(partition, Batch(entries))
+        await partition.settled()
+        if self._owned.get(partition.number) is not partition:
+            return
+        partition.folded_to, partition.folded = commit.end, commit.read
+        partition.commit_begins()
+        self._cache.keep(touched)
+        tasks.start_soon(self._commit, partition, commit, touched)
+
+    async def _fold(self, partition: Partition, batch: Batch) -> tuple[Commit, dict[str, Slot]]:
+        carefully = False
+        while True:
+            touched = await self._enter(partition, batch)
+            commit = Commit(
+                partition.lease.keys,
+                partition.lease.holder,
+                partition.folded_to,
+                batch.end,
+                partition.folded + batch.size,
+            )
+            try:
+                self._cache.fold(batch, touched, carefully=carefully)
+                self._cache.save(batch, touched, commit)
+            except Poison as poison:
+                _logger.error("partition %d at %s: a dead letter: %s", partition.number, poison.position, poison)
+                batch.bury(poison.position, poison.reason)
+            except Exception:
+                if carefully:
+                    raise
+                _logger.warning("partition %d: a fold failed; folding again event by event", partition.number)
+            else:
+                return commit, touched
+            carefully = True
+            await partition.settled()
+            self._cache.forget(touched)
+            batch.unmark()
+
+    async def _enter(self, partition: Partition, batch: Batch) -> dict[str, Slot]:
+        """The slots of a batch's jobs, with all that folding needs loaded."""
+        touched, wanted = self._cache.enter(batch, partition.number, self._count)
+        if wanted:
+            hashes = [wanted_hashes(want, partition.lease.keys, self._cache.state_fields) for want in wanted]
+            loaded = iter(await self._store.load([each for hashes_of in hashes for each in hashes_of]))
+            for want in wanted:
+                state = next(loaded) if want.state else []
+                sources = next(loaded) if want.sources else []
+                units = next(loaded) if want.units else []
+                self._cache.place(want, state, sources, units)
+        return touched
+
+    async def _commit(self, partition: Partition, commit: Commit, touched: dict[str, Slot]) -> None:
+        try:
+            await self._store.commit(commit)
+        except (Fenced, CursorConflict) as error:
+            self._drop(partition, error)
+        except ServerUnavailable:
+            raise
+        except ServerError as error:
+            self._drop(partition, error)
+        finally:
+            self._cache.unpin(touched)
+            partition.commit_ended()
+
+
+async def run(
+    config: Config,
+    projections: Sequence[AnyProjection],
+    *,
+    stop: anyio.Event,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Project until `stop` is set. Once it has started, it waits for a server that is gone and goes on.
+
+    Args:
+        config: where the server is, lease and cache.
+        projections: in the order in which they fold.
+        stop: set it to finish what is on its way and hand over.
+        started: called once, when this process is a member and has its first partitions.
+
+    Raises:
+        ServerUnavailable: no server answered at the start.
+        UnfitServer: the server can't serve us.
+    """
+    failures = 0
+    has_started = False
+
+    def on_start() -> None:
+        nonlocal failures, has_started
+        failures = 0
+        if has_started:
+            _logger.info("connected again; going on from the cursors")
+        else:
+            has_started = True
+            started()
+
+    member = secrets.token_hex(8)
+    while not stop.is_set():
+        try:
+            await _run_once(config, projections, member, stop, on_start)
+        except* ServerUnavailable as group:
+            error = group.exceptions[0]
+            if not has_started:
+                raise ServerUnavailable(
+                    f"no Redis server answers at {config.redis_shown}: start one, or name another with --redis"
+                ) from error
+            if failures == 0:
+                _logger.warning("waiting for the Redis server: %s", error)
+            with anyio.move_on_after(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]):
+                await stop.wait()
+            failures += 1
+
+
+async def _run_once(
+    config: Config, projections: Sequence[AnyProjection], member: str, stop: anyio.Event, started: Callable[[], None]
+) -> None:
+    """One connection's life."""
+    async with connect(config.redis) as client, connect(config.redis, timeout=_BLOCK_MS / 1000 + 10) as reader:
+        await ensure_functions(client)
+        keys = await open_namespace(client, config.namespace, config.partitions)
+        ownership = Ownership(client, keys, config.lease_seconds, member)
+        projector = Projector(
+            Log(reader, keys), Store(client, keys), ownership, projections, config, len(keys.partitions)
+        )
+        await projector.run(stop, started)

@@ -1,0 +1,48 @@
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import Server, debian_redis, embedded_valkey
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The embedded server; it lives as long as the session, and tests part by their namespaces."""
+    running = Server(embedded_valkey(), tmp_path_factory.mktemp("valkey")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def server_url(server: Server) -> str:
+    return server.url
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the test's own, that it may stop and start."""
+    running = Server(embedded_valkey(), tmp_path_factory.mktemp("own")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Each server at hand: what must hold on all of them is tested with this one."""
+    binary = embedded_valkey() if request.param == "valkey" else debian_redis()
+    if binary is None:
+        pytest.skip("no redis-server on this machine; `apt-get install redis-server` brings it")
+    running = Server(binary, tmp_path_factory.mktemp(request.param)).start()
+    yield running
+    running.stop()

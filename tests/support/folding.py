@@ -1,0 +1,125 @@
+"""Folding without a server: what the log should come to."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from projections import ALL
+from streamproc.folding import Batch, Cache
+from streamproc.keys import Keys
+from streamproc.store import Commit
+from streamproc.wire import partition_of
+
+__all__ = ["VECTORS", "MemoryStore", "load_vectors", "vector_entries"]
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+
+
+def load_vectors() -> list[dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in sorted(VECTORS.glob("*.json"))]
+    return [vector for vector in found if "events" in vector]
+
+
+def vector_entries(vector: dict[str, Any]) -> list[tuple[bytes, list[bytes]]]:
+    entries = []
+    for number, event in enumerate(vector["events"]):
+        fields = {"job": vector["job"]} | {name: value for name, value in event.items() if name != "t"}
+        position = f"{1_763_750_000_000 + event['t']}-{number}"
+        entries.append((position.encode(), [b"e", json.dumps(fields).encode()]))
+    return entries
+
+
+class MemoryStore:
+    """What commits would have written, kept by key as the server would, without a server.
+
+    Folding through it uses the projector's own steps: what isn't in the cache is loaded from here.
+    """
+
+    def __init__(self, partition: int = 0, partitions: int = 1, cache_bytes: int = 2**40) -> None:
+        self.keys = Keys("sp", partitions).partitions[partition]
+        self.partitions = partitions
+        self.hashes: dict[str, dict[str, bytes]] = {}
+        self.streams: dict[str, list[tuple[str, list[bytes]]]] = {}
+        self.zsets: dict[str, dict[str, int]] = {}
+        self.cache = Cache(ALL, cache_bytes)
+        self.read = 0
+
+    def fold(self, entries: Iterable[tuple[bytes, list[bytes]]]) -> None:
+        batch = Batch(entries)
+        touched, wanted = self.cache.enter(batch, self.keys.partition, self.partitions)
+        for want in wanted:
+            job = want.slot.job
+            state = self.hashes.get(self.keys.state(job), {})
+            sources = self.hashes.get(self.keys.sources(job), {})
+            units = self.hashes.get(self.keys.units(job), {})
+            self.cache.place(
+                want,
+                [state.get(field) for field in self.cache.state_fields] if want.state else [],
+                [sources.get(name) for name in want.sources],
+                [units.get(name) for name in want.units],
+            )
+        self.cache.fold(batch, touched, carefully=False)
+        self.read += batch.size
+        commit = Commit(self.keys, "", "", batch.end, self.read)
+        self.cache.save(batch, touched, commit)
+        self._apply(commit.arguments())
+        self.cache.keep(touched)
+        self.cache.unpin(touched)
+
+    def forget(self) -> None:
+        """Lose all memory, as a projector that starts anew."""
+        self.cache.drop(self.keys.partition)
+
+    def snapshot(self, job: str) -> Any:
+        return msgspec.json.decode(self.hashes[self.keys.state(job)]["snapshot"])
+
+    def _apply(self, arguments: list[Any]) -> None:
+        count = arguments[0]
+        keys, args = arguments[1 : count + 1], arguments[count + 1 :]
+        hashes, streams = keys[4:][: args[5]], keys[4 + args[5] :][: args[6]]
+        zsets = keys[4 + args[5] + args[6] :]
+        operations = iter(args[7:])
+        for op in operations:
+            match op:
+                case "H":
+                    target = self.hashes.setdefault(hashes[next(operations) - 1], {})
+                    for _ in range(next(operations)):
+                        name, value = next(operations), next(operations)
+                        target[name] = value if isinstance(value, bytes) else str(value).encode()
+                case "E":
+                    stream = self.streams.setdefault(streams[next(operations) - 1], [])
+                    for _ in range(next(operations)):
+                        stream.append((next(operations), [b"e", next(operations)]))
+                case "M":
+                    stream = self.streams.setdefault(streams[next(operations) - 1], [])
+                    stream.append((next(operations), [b"e", next(operations), b"mark", next(operations).encode()]))
+                case "Z":
+                    zset = self.zsets.setdefault(zsets[next(operations) - 1], {})
+                    score, member = next(operations), next(operations)
+                    zset[member] = score
+                case "R":
+                    self.zsets.get(zsets[next(operations) - 1], {}).pop(next(operations), None)
+                case "U":
+                    self.hashes.pop(hashes[next(operations) - 1], None)
+                case "V":
+                    self.zsets.pop(zsets[next(operations) - 1], None)
+                case "P":
+                    next(operations), next(operations)
+                case "X":
+                    number, position = next(operations), next(operations)
+                    fields = [next(operations) for _ in range(2 * number)]
+                    self.streams.setdefault(self.keys.dead, []).append(
+                        (position, [value.encode() if isinstance(value, str) else value for value in fields])
+                    )
+
+    def contents(self) -> dict[str, Any]:
+        """Everything, for comparing byte for byte; empty keys don't exist on a server either."""
+        kept = {**self.hashes, **self.streams, **self.zsets}
+        return {key: value for key, value in kept.items() if value}
+
+
+def home(job: str, partitions: int) -> int:
+    return partition_of(job, partitions)
