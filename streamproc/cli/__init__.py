@@ -3,7 +3,9 @@
 import click
 
 from streamproc.cli.doctor import doctor
+from streamproc.cli.emit import emit
 from streamproc.cli.options import Commands
+from streamproc.cli.reading import jobs, replay, show, watch
 from streamproc.cli.servers import gateway, projector, up
 
 __all__ = ["main"]
@@ -26,5 +28,5 @@ def main() -> None:
     """Progress of long-running jobs, on Redis Streams."""
 
 
-for _command in (up, projector, gateway, doctor):
+for _command in (up, projector, gateway, emit, jobs, show, watch, replay, doctor):
     main.add_command(_command)

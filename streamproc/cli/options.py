@@ -17,7 +17,7 @@ from streamproc.errors import (
     UnknownJob,
 )
 
-__all__ = ["Command", "Commands", "Failure", "Setting", "config_of", "run", "say", "settings", "warn"]
+__all__ = ["REFUSED", "Command", "Commands", "Failure", "Setting", "config_of", "run", "say", "settings", "warn"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -56,7 +56,8 @@ class Setting(click.Option):
 
     def __init__(self, declarations: list[str], **attributes: Any) -> None:
         super().__init__(declarations, show_default=True, show_envvar=True, **attributes)
-        self.envvar = f"STREAMPROC_{self.name.upper()}"
+        self.setting = self.opts[0].lstrip("-").replace("-", "_")
+        self.envvar = f"STREAMPROC_{self.setting.upper()}"
 
 
 class Command(click.Command):
@@ -96,16 +97,17 @@ def _read_settings(ctx: click.Context, param: click.Parameter, path: Path | None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}", ctx, param) from error
     given = {name.replace("-", "_"): value for name, value in found.items()}
-    unknown = sorted(set(given) - _names(ctx.find_root().command))
+    unknown = sorted(set(given) - {setting.setting for setting in _all_settings(ctx.find_root().command)})
     if unknown:
         raise click.BadParameter(f"{path} has settings that don't exist: {', '.join(unknown)}", ctx, param)
-    ctx.default_map = given
+    own = {setting.setting: setting.name for setting in _all_settings(ctx.command)}
+    ctx.default_map = {own[name]: value for name, value in given.items() if name in own}
 
 
-def _names(command: click.Command) -> set[str]:
-    """The settings of all commands: one file may serve several."""
+def _all_settings(command: click.Command) -> list[Setting]:
+    """The settings of a command, or of all in a group: one file may serve several."""
     commands = command.commands.values() if isinstance(command, click.Group) else [command]
-    return {param.name for each in commands for param in each.params if isinstance(param, Setting)} - {"config"}
+    return [param for each in commands for param in each.params if isinstance(param, Setting) and not param.is_eager]
 
 
 _DEFAULTS: Final = Config()

@@ -1,0 +1,145 @@
+"""The commands that read: jobs, one job, its life, and the log."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from streamproc.cli.options import Failure, Setting, run
+from streamproc.config import DEFAULT_PORT
+
+__all__ = ["jobs", "replay", "show", "source", "watch"]
+
+_STATUSES: Final = ("queued", "started", "running", "paused", "finished", "failed", "canceled")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def source(function: F) -> F:
+    """Give a command the flags that say where jobs are read."""
+    url = click.option(
+        "--url",
+        cls=Setting,
+        default=f"http://127.0.0.1:{DEFAULT_PORT}",
+        help="A gateway (http://, https://), or a server (redis://) to read without one.",
+    )
+    namespace = click.option(
+        "--namespace", cls=Setting, default="sp", help="What all keys begin with; only for a redis:// URL."
+    )
+    return url(namespace(function))
+
+
+@click.command()
+@click.option("--status", cls=Setting, type=click.Choice(_STATUSES), help="Only those of this status.")
+@click.option("--kind", cls=Setting, help="Only those of this kind.")
+@click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many, the newest first.")
+@click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a job.")
+@source
+def jobs(status: str | None, kind: str | None, limit: int, as_json: bool, url: str, namespace: str) -> None:
+    """List jobs, the newest first."""
+    from streamproc.client import open_client
+
+    async def main() -> list[dict[str, Any]]:
+        async with open_client(url, namespace) as client:
+            return [job async for job in client.jobs(status, kind, limit)]
+
+    found = run(main)
+    if as_json:
+        for job in found:
+            click.echo(msgspec.json.encode(job))
+    else:
+        from streamproc.cli.bars import jobs_table
+
+        _print(jobs_table(found))
+
+
+@click.command()
+@click.argument("job")
+@click.option("--json", "as_json", cls=Setting, is_flag=True, help="The snapshot, as it is.")
+@source
+def show(job: str, as_json: bool, url: str, namespace: str) -> None:
+    """Show a job with its stages, units and indicators."""
+    from streamproc.client import open_client
+
+    async def main() -> bytes:
+        async with open_client(url, namespace) as client:
+            return await client.snapshot(job)
+
+    snapshot = run(main)
+    if as_json:
+        click.echo(snapshot)
+    else:
+        from streamproc.cli.bars import details
+
+        _print(details(msgspec.json.decode(snapshot)))
+
+
+@click.command()
+@click.argument("job")
+@click.option("--json", "as_json", cls=Setting, is_flag=True, help="Each snapshot as a line on stdout.")
+@source
+def watch(job: str, as_json: bool, url: str, namespace: str) -> None:
+    """Follow a job to its end. Exit code 0 where it finished, 1 where it failed or was canceled."""
+    from streamproc.client import open_client
+
+    async def main() -> dict[str, Any]:
+        async with open_client(url, namespace) as client:
+            snapshots = client.watch(job)
+            return await (_copy(snapshots) if as_json else _draw(snapshots))
+
+    last = run(main)
+    if last["status"] != "finished":
+        raise Failure(f"{job} {last['status']}")
+
+
+async def _copy(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
+    last = b""
+    async for snapshot in snapshots:
+        last = snapshot
+        click.echo(snapshot)
+    return dict(msgspec.json.decode(last))
+
+
+async def _draw(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
+    """Live bars on a terminal, else a line for each snapshot that says something new."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from streamproc.cli.bars import details, plain_line
+
+    console = Console(stderr=True)
+    job: dict[str, Any] = {}
+    said = ""
+    with Live(console=console, auto_refresh=console.is_terminal, refresh_per_second=10) as live:
+        async for snapshot in snapshots:
+            job = msgspec.json.decode(snapshot)
+            if console.is_terminal:
+                live.update(details(job))
+            elif plain_line(job) != said:
+                said = plain_line(job)
+                click.echo(said, err=True)
+    return job
+
+
+@click.command()
+@click.argument("job", required=False)
+@source
+def replay(job: str | None, url: str, namespace: str) -> None:
+    """Print the whole log, or the history of JOB, one line of JSON an event."""
+    from streamproc.client import open_client
+
+    async def main() -> None:
+        async with open_client(url, namespace) as client:
+            out = sys.stdout.buffer
+            async for line in client.history(job) if job else client.log():
+                out.write(line + b"\n")
+            out.flush()
+
+    run(main)
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(renderable)

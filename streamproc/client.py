@@ -1,0 +1,238 @@
+"""A client of the gateway: what the reading commands use, for one that runs or for a private one of their own."""
+
+import random
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import anyio
+import httpx
+import msgspec
+
+from streamproc.config import Config, is_loopback
+from streamproc.errors import CallerError, ConfigError, ServerError, ServerUnavailable, UnknownJob
+
+__all__ = ["Client", "Message", "Refused", "open_client"]
+
+_PAGE: Final = 200
+_SILENCE_SECONDS: Final = 45.0
+"""A stream says something every 15 s; one that doesn't is dead."""
+_RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+Json = dict[str, Any]
+
+
+class Refused(CallerError):
+    """The gateway refused a request.
+
+    Args:
+        problem: its problem+json.
+    """
+
+    def __init__(self, problem: Json) -> None:
+        self.problem = problem
+        super().__init__(str(problem.get("detail") or problem.get("title") or "refused"))
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of an SSE stream: its event, its data, and the token to resume after it."""
+
+    event: str
+    data: bytes
+    id: str | None
+
+
+class Client:
+    """Talks to one gateway.
+
+    Every method raises `ServerUnavailable` where nobody answers, `Refused` where the gateway won't, and
+    `UnknownJob` where there is no such job.
+
+    Args:
+        http: with the gateway's address as its base.
+        name: the address, for people.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, name: str) -> None:
+        self._http = http
+        self.name = name
+
+    async def append(self, lines: list[bytes]) -> list[Json]:
+        """Append events, each one line of JSON, all or none. Returns for each what the gateway says of it."""
+        headers = {"content-type": "application/x-ndjson"}
+        async with self._request("POST", "/v1/events", content=b"\n".join(lines), headers=headers) as response:
+            answer = msgspec.json.decode(await response.aread())
+        found: list[Json] = answer["events"]
+        return found
+
+    async def jobs(self, status: str | None, kind: str | None, limit: int | None) -> AsyncIterator[Json]:
+        """The newest jobs, page by page."""
+        left = limit
+        params: dict[str, str | int] = {k: v for k, v in (("status", status), ("kind", kind)) if v is not None}
+        while left is None or left > 0:
+            params["limit"] = _PAGE if left is None else min(_PAGE, left)
+            async with self._request("GET", "/v1/jobs", params=params) as response:
+                page = msgspec.json.decode(await response.aread())
+            for job in page["jobs"]:
+                yield job
+            if left is not None:
+                left -= len(page["jobs"])
+            if page["next"] is None:
+                return
+            params["cursor"] = page["next"]
+
+    async def snapshot(self, job: str) -> bytes:
+        """A job's snapshot, as it is."""
+        async with self._request("GET", _path(job), job=job) as response:
+            return await response.aread()
+
+    async def history(self, job: str) -> AsyncIterator[bytes]:
+        """All events of a job: one line of JSON each."""
+        headers = {"accept": "application/x-ndjson"}
+        async with self._request("GET", f"{_path(job)}/events", job=job, headers=headers) as response:
+            async for line in _lines(response):
+                yield line
+
+    async def log(self) -> AsyncIterator[bytes]:
+        """The whole log, one partition after another: one line of JSON for each event."""
+        async with self._request("GET", "/v1/log") as response:
+            async for line in _lines(response):
+                yield line
+
+    async def watch(self, job: str) -> AsyncIterator[bytes]:
+        """A job's snapshots as they come, up to a final one; broken connections are taken up where they broke."""
+        token: str | None = None
+        failures = 0
+        while True:
+            try:
+                async for message in self._stream(job, token):
+                    failures = 0
+                    token = message.id or token
+                    if message.event == "snapshot":
+                        yield message.data
+                    elif message.event == "reset":
+                        token = None
+                    elif message.event == "end":
+                        return
+            except ServerUnavailable:
+                if token is None or failures == len(_RETRY_SECONDS):
+                    raise
+            # An ended stream without `end`: the gateway is stopping, and another may come.
+            wait = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+            failures += 1
+            await anyio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - to spread clients, not to keep secrets
+
+    async def _stream(self, job: str, token: str | None) -> AsyncIterator[Message]:
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": token} if token else {})
+        async with self._request("GET", f"{_path(job)}/stream", job=job, headers=headers) as response:
+            async for message in _messages(_lines(response)):
+                yield message
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, *, job: str | None = None, **arguments: Any
+    ) -> AsyncIterator[httpx.Response]:
+        try:
+            async with self._http.stream(method, path, **arguments) as response:
+                if response.is_error:
+                    raise _error(response.status_code, await response.aread(), job)
+                yield response
+        except httpx.HTTPError as error:
+            raise ServerUnavailable(
+                f"no answer from the gateway at {self.name}: {error or type(error).__name__}"
+            ) from error
+
+
+def _path(job: str) -> str:
+    return f"/v1/jobs/{quote(job, safe='')}"
+
+
+def _error(status: int, body: bytes, job: str | None) -> Exception:
+    try:
+        problem = msgspec.json.decode(body, type=Json)
+    except msgspec.DecodeError:
+        problem = {"detail": f"HTTP {status}, and not from a streamproc gateway"}
+    if status == 404 and job is not None:
+        return UnknownJob(f"there is no job {job}")
+    refused = Refused(problem)
+    return ServerError(f"the gateway can't serve: {refused}") if status >= 500 else refused
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Lines that end in LF or CRLF, and in nothing else: JSON may hold Unicode's other separators."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+    if rest:
+        yield rest
+
+
+async def _messages(lines: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    """Parse server-sent events (WHATWG HTML, 9.2.6); comments keep the connection alive and say nothing."""
+    event, token, data = "message", None, list[bytes]()
+    async for line in lines:
+        if not line:
+            if data:
+                yield Message(event, b"\n".join(data), token)
+            event, data = "message", []
+            continue
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match field:
+            case b"event":
+                event = value.decode()
+            case b"data":
+                data.append(value)
+            case b"id":
+                token = value.decode()
+
+
+@asynccontextmanager
+async def open_client(url: str, namespace: str = "sp") -> AsyncIterator[Client]:
+    """A client of the gateway at an ``http(s)://`` URL, or of a private one on the server at a ``redis://`` URL.
+
+    Raises:
+        ConfigError: the URL is neither.
+        ServerUnavailable: no server answers at the ``redis://`` URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        # A proxy of the environment is for other machines.
+        http = _http(url, trust_env=not is_loopback(parts.hostname or ""))
+        async with http:
+            yield Client(http, url)
+    elif parts.scheme in ("redis", "rediss", "unix"):
+        async with _private_gateway(Config(redis=url, namespace=namespace).check()) as client:
+            yield client
+    else:
+        raise ConfigError(f"url: {url!r} must begin with http://, https://, redis://, rediss:// or unix://")
+
+
+@asynccontextmanager
+async def _private_gateway(config: Config) -> AsyncIterator[Client]:
+    from streamproc import gateway
+
+    stop, listening = anyio.Event(), anyio.Event()
+    # A socket that only we can reach; its path has to be short.
+    with tempfile.TemporaryDirectory(prefix="streamproc-") as folder:
+        uds = str(Path(folder) / "gateway")
+
+        async def serve() -> None:
+            await gateway.serve(config, stop=stop, started=lambda _: listening.set(), uds=uds)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            await listening.wait()
+            async with _http("http://gateway", transport=httpx.AsyncHTTPTransport(uds=uds)) as http:
+                yield Client(http, config.redis)
+            stop.set()
+
+
+def _http(url: str, **attributes: Any) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(10.0, read=_SILENCE_SECONDS)
+    return httpx.AsyncClient(base_url=url, timeout=timeout, **attributes)
