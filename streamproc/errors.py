@@ -14,6 +14,7 @@
     │   ├── ServerUnavailable  gone, refusing, loading, out of memory
     │   ├── UnfitServer        too old, evicting, or holding an unknown format
     │   └── WrongKey           a key of ours holds something else
+    ├── JobCanceled            nobody's: a job was asked to stop, and its worker does
     ├── Fenced                 another owner has the partition: stop committing
     └── CursorConflict         memory and store disagree: drop memory, load again
 """
@@ -26,6 +27,7 @@ __all__ = [
     "Fenced",
     "InvalidEvent",
     "InvalidPosition",
+    "JobCanceled",
     "JobConflict",
     "ServerError",
     "ServerUnavailable",
@@ -92,6 +94,18 @@ class UnfitServer(ServerError):
 
 class WrongKey(ServerError):
     """A key of ours holds another type. Nothing was written; somebody has to look."""
+
+
+class JobCanceled(StreamprocError):
+    """The job was asked to stop. Passing through ``with sp.job(…)`` it ends the job as canceled, and goes on up.
+
+    Args:
+        reason: shown as the job's last message, or None to leave that as it is.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(reason or "the job was asked to stop")
 
 
 class Fenced(StreamprocError):

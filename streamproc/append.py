@@ -1,0 +1,152 @@
+"""The blocking writer: the SDK's only way to the Redis server."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import redis.exceptions as rx
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from streamproc.connection import server_errors
+from streamproc.errors import ConfigError, ServerError, ServerUnavailable, UnfitServer
+from streamproc.keys import Keys
+from streamproc.log import FORMAT
+
+__all__ = ["Appender"]
+
+
+class _Wish(msgspec.Struct):
+    requested: str | None = None
+
+
+_read_wish = msgspec.json.Decoder(_Wish).decode
+
+
+class Appender:
+    """One connection, for one thread, to a namespace of a Redis server. It connects when it is first used.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        namespace: what all keys begin with.
+        partitions: how many streams the log gets where the namespace doesn't exist yet.
+
+    Raises:
+        ConfigError: redis-py can't read the URL.
+    """
+
+    def __init__(self, url: str, namespace: str, partitions: int) -> None:
+        try:
+            self._client = Redis.from_url(
+                url,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=10.0,
+                socket_connect_timeout=5.0,
+                client_name="streamproc",
+                protocol=2,
+            )
+        except ValueError as error:
+            raise ConfigError(f"url: {error}") from error
+        self.name = _without_password(url)
+        self._namespace = namespace
+        self._partitions = partitions
+        self._keys: Keys | None = None
+
+    def open(self) -> Keys:
+        """Connect, and read the namespace's facts, or write them where it is new.
+
+        Raises:
+            ServerUnavailable: nothing answers, or it refuses us.
+            UnfitServer: the namespace is of a format that this version doesn't speak.
+            WrongKey: a key of ours holds something else.
+        """
+        if self._keys is None:
+            stored = self._facts()
+            if None in stored:
+                stored = self._create()
+            if stored[0] != str(FORMAT).encode() or not (stored[1] or b"").isdigit():
+                raise UnfitServer(
+                    f"{self._namespace}:meta says format {stored[0]!r} with {stored[1]!r} partitions; "
+                    f"this version speaks format {FORMAT}"
+                )
+            self._partitions = int(stored[1] or 0)
+            self._keys = Keys(self._namespace, self._partitions)
+        return self._keys
+
+    def _facts(self) -> list[bytes | None]:
+        with _errors():
+            return cast("list[bytes | None]", self._client.hmget(f"{self._namespace}:meta", "format", "partitions"))
+
+    def _create(self) -> list[bytes | None]:
+        meta = f"{self._namespace}:meta"
+        with _errors(), self._client.pipeline(transaction=True) as pipe:
+            pipe.hsetnx(meta, "format", str(FORMAT))
+            pipe.hsetnx(meta, "partitions", str(self._partitions))
+            pipe.execute()
+        return self._facts()
+
+    def append(self, batch: Sequence[tuple[str, bytes]]) -> dict[int, ServerError]:
+        """Append payloads, each with its job id, in their order.
+
+        In one transaction, so that no event can be refused (no memory, no master) and a later one of the same
+        job accepted: the earlier, sent again, would then be taken for a duplicate.
+
+        Returns:
+            Why the log of an entry's partition doesn't take it, by the entry's place in the batch. Mostly empty.
+
+        Raises:
+            ServerError: none of them, or all, were appended. Sending them again is harmless.
+        """
+        keys = self.open()
+        with _errors(), self._client.pipeline(transaction=True) as pipe:
+            for job, payload in batch:
+                pipe.xadd(keys.of(job).log, {"e": payload})
+            replies = pipe.execute(raise_on_error=False)
+        return {
+            at: _ours(reply, keys.of(batch[at][0]).log)
+            for at, reply in enumerate(replies)
+            if isinstance(reply, Exception)
+        }
+
+    def requested(self, jobs: Sequence[str]) -> dict[str, str | None]:
+        """What is asked of jobs: ``pause``, ``resume``, ``cancel``, or None. Raises `ServerError`."""
+        keys = self.open()
+        with _errors(), self._client.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.hget(keys.of(job).state(job), "snapshot")
+            snapshots: list[Any] = pipe.execute()
+        return {
+            job: None if snapshot is None else _read_wish(snapshot).requested
+            for job, snapshot in zip(jobs, snapshots, strict=True)
+        }
+
+    def disconnect(self) -> None:
+        """Close the connection; the next use opens it again, and reads the namespace's facts anew."""
+        self._keys = None
+        self._client.close()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The server's errors as ours, and nothing of redis-py's own besides."""
+    try:
+        with server_errors():
+            yield
+    except (rx.RedisError, OSError) as error:
+        raise ServerUnavailable(f"no answer from the Redis server: {error}") from error
+
+
+def _ours(reply: Exception, key: str) -> ServerError:
+    try:
+        with _errors():
+            raise reply
+    except ServerError as error:
+        return type(error)(f"{key} takes no events: {error}")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,146 @@
+"""What a programmer hands in, checked where it is handed in: a `ValueError` or `TypeError` that names the field.
+
+Only what the programmer chooses is refused. What merely happens to be in the data (a message that is too long, a
+file's name that isn't UTF-8 inside it, an exception's text) is made to fit, since reporting never breaks the work.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any, Final
+
+import msgspec
+
+from streamproc.errors import InvalidEvent
+from streamproc.events import MAX_NUMBER, Error, Event, StageDeclaration
+from streamproc.wire import MAX_EVENT_BYTES, decode, encode
+
+__all__ = ["amount", "checked", "error_of", "finite", "name", "now", "stages", "text", "value"]
+
+_MAX_TEXT: Final = 1000
+_MAX_DETAIL: Final = 4000
+_ROOM: Final = 12 * 1024
+"""Bytes that are left for the fields that are added later: a message, names, src, seq, at."""
+
+_log = logging.getLogger("streamproc")
+_told: set[str] = set()
+
+now = partial(datetime.now, UTC)
+
+
+def finite(field: str, number: float) -> float:
+    """A number as a finite float."""
+    try:
+        if math.isfinite(number):
+            return float(number)
+    except TypeError:
+        raise TypeError(f"{field}: must be a number, not {type(number).__name__}") from None
+    except OverflowError:
+        pass
+    raise ValueError(f"{field}: must be a finite number")
+
+
+def amount(field: str, number: float) -> float:
+    """A count, a size or a weight: finite, from 0 to 2^53 - 1; whole numbers stay whole."""
+    if not isinstance(number, int):
+        number = finite(field, number)
+        if number.is_integer():
+            number = int(number)
+    if not 0 <= number <= MAX_NUMBER:
+        raise ValueError(f"{field}: must be 0 to {MAX_NUMBER}")
+    return number
+
+
+def text(field: str, said: str) -> str:
+    """A text for people, cut to 1,000 characters; what UTF-8 can't say becomes a question mark."""
+    if not isinstance(said, str):
+        raise TypeError(f"{field}: must be text, not {type(said).__name__}")
+    if len(said) > _MAX_TEXT:
+        if field not in _told:
+            _told.add(field)
+            _log.warning("%s: longer than %d characters, and cut; this is said once", field, _MAX_TEXT)
+        said = said[: _MAX_TEXT - 1] + "…"
+    return said if said.isascii() else _utf8(said)
+
+
+def _utf8(said: str) -> str:
+    return said.encode(errors="replace").decode()
+
+
+def checked(event: Event) -> Event:
+    """The event as its reader will have it: the wire's own rules, and plain data that nobody else changes."""
+    try:
+        payload = encode(event)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _blame(event, error) from None
+    if len(payload) > MAX_EVENT_BYTES - _ROOM:
+        longest = max(event.__struct_fields__, key=lambda field: len(encode_any(getattr(event, field))))
+        raise ValueError(f"{longest}: too big, as an event has {MAX_EVENT_BYTES - _ROOM:,} bytes for it")
+    try:
+        return decode(payload)
+    except InvalidEvent as error:
+        raise ValueError(str(error)) from None
+
+
+encode_any = msgspec.json.Encoder().encode
+
+
+def _blame(event: Event, error: Exception) -> Exception:
+    """The same error, naming the field that can't be written as JSON."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    for field in event.__struct_fields__:
+        said = getattr(event, field)
+        if said is msgspec.UNSET:
+            continue
+        try:
+            encode_any(said)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return kind(f"{field}: {error}")
+    return kind(str(error))
+
+
+def value(field: str, said: Any) -> Any:
+    """A result or details: what JSON can say, as plain data. NaN becomes null."""
+    return getattr(checked(_event(field, said)), field)
+
+
+@lru_cache(maxsize=4096)
+def _name(field: str, said: str) -> str:
+    checked(_event(field, said))
+    return said
+
+
+def name(field: str, said: str) -> str:
+    """A name: 1 to 256 characters, none of them a control character."""
+    if not isinstance(said, str):
+        raise TypeError(f"{field}: must be text, not {type(said).__name__}")
+    return _name(field, said)
+
+
+def _event(field: str, said: Any) -> Event:
+    return Event(**{"job": "-", "type": "-", field: said})
+
+
+def stages(said: Mapping[str, float] | Iterable[str] | None) -> list[StageDeclaration] | None:
+    """Stages in their order, given by name and weight, or by name alone."""
+    if said is None:
+        return None
+    if isinstance(said, str):
+        raise TypeError("stages: must be names, or names with weights, not one text")
+    weights = said if isinstance(said, Mapping) else dict.fromkeys(said, 1)
+    return [StageDeclaration(name("stage", stage), amount("weight", weight)) for stage, weight in weights.items()]
+
+
+def error_of(reason: BaseException | str) -> Error:
+    """Why something failed, out of an exception or a text. Never raises for what an exception says of itself."""
+    if isinstance(reason, str):
+        return Error("Error", _utf8(reason[:_MAX_DETAIL]))
+    if isinstance(reason, GeneratorExit):
+        return Error("GeneratorExit", "closed before its end")
+    try:
+        detail = str(reason)
+    except Exception as error:  # noqa: BLE001  (an exception may be unable to say what it is; that isn't the work's)
+        detail = f"its text can't be had: {type(error).__name__}"
+    return Error(_utf8(type(reason).__name__[:256]), _utf8(detail[:_MAX_DETAIL]) or None)

@@ -1,0 +1,211 @@
+"""What a job, a stage and a unit have in common: a bar of their own, a beginning and an end."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+from streamproc.errors import JobCanceled
+from streamproc.events import Event
+from streamproc.producer import checks
+from streamproc.producer.checks import now
+from streamproc.producer.outbox import Outbox
+
+__all__ = ["Target"]
+
+T = TypeVar("T")
+
+_TRACK_SECONDS = 0.05
+
+
+class _Count:
+    """How far a loop is."""
+
+    __slots__ = ("done", "total")
+
+    def __init__(self, total: float | None) -> None:
+        self.done = 0
+        self.total = total
+
+
+class Target:
+    """Something with a bar. ``with`` starts and ends it; an exception reports failure and goes on up.
+
+    Nothing here waits for the server, and nothing raises because of it.
+    """
+
+    _word: ClassVar[str]
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        job: str,
+        *,
+        stage: str | None = None,
+        unit: str | None = None,
+        worker: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._job = job
+        self._stage = stage
+        self._unit = unit
+        self._worker = worker
+        self._attempt = attempt
+        self._key = f"{self._word} {unit or stage or ''}"
+        self._progressed = f"{self._word}.progressed"
+        self._total: float | None = None
+        self._loop: _Count | None = None
+        self._begun = False
+        self._ended = False
+
+    # How far it is -----------------------------------------------------------------------------------------------
+
+    def percent(self, percent: float, message: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+        """Report progress from 0 to 100. Beyond that it is shown as 0 or 100.
+
+        Raises:
+            ValueError, TypeError: `percent` isn't a finite number, or JSON can't say `details`.
+        """
+        if type(percent) is not float or not -1e9 < percent < 1e9:
+            percent = checks.finite("percent", percent)
+        self._report(percent, None, None, message, details)
+
+    progress = percent
+
+    def items(
+        self,
+        done: float,
+        total: float | None = None,
+        message: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Report so many done of a total; the last total holds where none is given.
+
+        Raises:
+            ValueError, TypeError: a number isn't from 0 to 2^53 - 1, or JSON can't say `details`.
+        """
+        done = checks.amount("done", done)
+        if total is None:
+            total = self._total
+        else:
+            total = self._total = checks.amount("total", total)
+        self._report(None, done, total, message, details)
+
+    def indeterminate(self, message: str | None = None) -> None:
+        """Report that it goes on, and that nobody knows how far it is."""
+        self._report(None, None, None, message, None)
+
+    def track(self, iterable: Iterable[T], total: float | None = None, desc: str | None = None) -> Iterator[T]:
+        """The same items, reporting how many of them are done.
+
+        Args:
+            total: of items; None takes ``len(iterable)``, where it has one.
+            desc: the message that goes with it.
+        """
+        if total is None:
+            try:
+                total = len(iterable)  # type: ignore[arg-type]
+            except TypeError:
+                total = None
+        self.items(0, total, desc)
+        self._loop = count = _Count(total)
+        return self._counting(iterable, count)
+
+    def _counting(self, iterable: Iterable[T], count: _Count) -> Iterator[T]:
+        due = monotonic() + _TRACK_SECONDS
+        try:
+            for item in iterable:
+                yield item
+                count.done += 1
+                if monotonic() >= due:
+                    self.items(count.done, count.total)
+                    due = monotonic() + _TRACK_SECONDS
+        finally:
+            if self._loop is count:
+                self._leave_loop()
+
+    def _leave_loop(self) -> None:
+        """Report where the loop is, for the last time."""
+        if self._loop is not None:
+            count, self._loop = self._loop, None
+            self.items(count.done, count.total)
+
+    def _report(
+        self,
+        percent: float | None,
+        done: float | None,
+        total: float | None,
+        message: str | None,
+        details: Mapping[str, Any] | None,
+    ) -> None:
+        if message is not None:
+            message = checks.text("message", message)
+        said = None if details is None else checks.value("details", dict(details))
+        event = Event(
+            job=self._job,
+            type=self._progressed,
+            percent=percent,
+            done=done,
+            total=total,
+            unit=self._unit,
+            stage=self._stage,
+            message=message,
+            worker=self._worker,
+            attempt=self._attempt,
+            at=now(),
+            details=said,
+        )
+        self._outbox.latest(self._key, event)
+
+    # Its beginning and end ---------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Report that it starts. Once only."""
+        if not self._begun:
+            self._begun = True
+            self._say("started", **self._facts())
+        return self
+
+    def finish(self, *, message: str | None = None) -> None:
+        """Report that it is done, unless it ended before."""
+        self._end("finished", message)
+
+    def fail(self, error: BaseException | str, *, message: str | None = None) -> None:
+        """Report that it failed, and why, unless it ended before."""
+        self._end("failed", message, error=checks.error_of(error))
+
+    def _facts(self) -> dict[str, Any]:
+        """What its start tells of it."""
+        return {}
+
+    def _end(self, verb: str, message: str | None, **fields: Any) -> None:
+        if not self._ended:
+            if message is not None:
+                message = checks.text("message", message)
+            self._ended = True
+            self._leave_loop()
+            self._say(verb, message=message, **fields)
+
+    def _say(self, verb: str, **fields: Any) -> None:
+        self._outbox.keep(self._event(f"{self._word}.{verb}", **fields))
+
+    def _event(self, type: str, **fields: Any) -> Event:  # noqa: A002  (the wire's word)
+        own = {"job": self._job, "unit": self._unit, "stage": self._stage}
+        return Event(**own | {"type": type, "worker": self._worker, "attempt": self._attempt, "at": now()} | fields)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        elif isinstance(error, JobCanceled):
+            self._canceled(error)
+        else:
+            self.fail(error)
+
+    def _canceled(self, error: JobCanceled) -> None:
+        """The job ends, and this part of it stays as far as it was."""
