@@ -2,6 +2,7 @@
 
 import click
 
+from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
 from streamproc.cli.emit import emit
 from streamproc.cli.options import Commands
@@ -28,5 +29,5 @@ def main() -> None:
     """Progress of long-running jobs, on Redis Streams."""
 
 
-for _command in (up, projector, gateway, emit, jobs, show, watch, replay, doctor):
+for _command in (up, demo, projector, gateway, emit, jobs, show, watch, replay, doctor):
     main.add_command(_command)

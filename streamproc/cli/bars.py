@@ -1,14 +1,15 @@
 """Jobs as people see them in a terminal: tables, bars, and plain lines where there is no terminal."""
 
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["details", "jobs_table", "plain_line"]
+__all__ = ["details", "jobs_table", "plain_line", "show"]
 
 Json = dict[str, Any]
 
@@ -22,6 +23,12 @@ _STYLES: Final = {
     "canceled": "magenta",
 }
 _BAR: Final = 28
+_WIDE: Final = 160
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to stdout, in full width where that isn't a terminal."""
+    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(renderable)
 
 
 def jobs_table(jobs: Iterable[Json]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 import click
 import msgspec
 
-from streamproc.cli.options import Failure, Setting, config_of, run, settings, warn
+from streamproc.cli.options import Command, Failure, Setting, config_of, run, settings, warn
 from streamproc.connection import connect
 from streamproc.errors import UnfitServer
 from streamproc.inspection import PartitionReport, ServerReport, find_namespace, report_partition, report_server
@@ -24,7 +24,7 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
 
 
-@click.command()
+@click.command(cls=Command)
 @settings("redis", "namespace")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a check on stdout.")
 def doctor(as_json: bool, **given: Any) -> None:

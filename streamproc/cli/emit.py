@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from streamproc import wire
-from streamproc.cli.options import REFUSED, Failure, Setting, run, say
+from streamproc.cli.options import REFUSED, Command, Failure, Setting, run, say
 from streamproc.cli.reading import source
 from streamproc.errors import InvalidEvent
 
@@ -23,7 +23,7 @@ Line = tuple[int | None, bytes]
 """A line of the input and its number, from 1; an event from the arguments has none."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("type", metavar="TYPE|-")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--job", cls=Setting, help="The job that the event is about.")

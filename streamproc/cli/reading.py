@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from streamproc.cli.options import Failure, Setting, run
+from streamproc.cli.options import Command, Failure, Setting, run
 from streamproc.config import DEFAULT_PORT
 
 __all__ = ["jobs", "replay", "show", "source", "watch"]
@@ -30,7 +30,7 @@ def source(function: F) -> F:
     return url(namespace(function))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--status", cls=Setting, type=click.Choice(_STATUSES), help="Only those of this status.")
 @click.option("--kind", cls=Setting, help="Only those of this kind.")
 @click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many, the newest first.")
@@ -49,12 +49,12 @@ def jobs(status: str | None, kind: str | None, limit: int, as_json: bool, url: s
         for job in found:
             click.echo(msgspec.json.encode(job))
     else:
-        from streamproc.cli.bars import jobs_table
+        from streamproc.cli import bars
 
-        _print(jobs_table(found))
+        bars.show(bars.jobs_table(found))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="The snapshot, as it is.")
 @source
@@ -70,12 +70,12 @@ def show(job: str, as_json: bool, url: str, namespace: str) -> None:
     if as_json:
         click.echo(snapshot)
     else:
-        from streamproc.cli.bars import details
+        from streamproc.cli import bars
 
-        _print(details(msgspec.json.decode(snapshot)))
+        bars.show(bars.details(msgspec.json.decode(snapshot)))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="Each snapshot as a line on stdout.")
 @source
@@ -122,7 +122,7 @@ async def _draw(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
     return job
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job", required=False)
 @source
 def replay(job: str | None, url: str, namespace: str) -> None:
@@ -137,9 +137,3 @@ def replay(job: str | None, url: str, namespace: str) -> None:
             out.flush()
 
     run(main)
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(renderable)

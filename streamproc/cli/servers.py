@@ -8,7 +8,7 @@ import anyio
 import click
 import msgspec
 
-from streamproc.cli.options import Setting, config_of, run, say, settings
+from streamproc.cli.options import Command, Setting, config_of, run, say, settings
 from streamproc.cli.stopping import stop_at_end_of_stdin, stopping_by_signals
 from streamproc.embedded import Durability, default_data
 
@@ -17,7 +17,7 @@ __all__ = ["gateway", "projector", "up"]
 _json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON on stdout once ready.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--redis", cls=Setting, metavar="URL", help="Use this server instead of an embedded one.")
 @click.option(
     "--data",
@@ -76,7 +76,7 @@ def up(
     run(main)
 
 
-@click.command()
+@click.command(cls=Command)
 @settings("redis", "namespace", "partitions", "lease_seconds", "cache_bytes")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop at the end of stdin, as at SIGTERM.")
 @_json
@@ -103,7 +103,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
     run(main)
 
 
-@click.command()
+@click.command(cls=Command)
 @settings("redis", "host", "port", "insecure", "namespace", "partitions")
 @_json
 def gateway(as_json: bool, **given: Any) -> None:
