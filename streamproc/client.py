@@ -158,7 +158,9 @@ def _error(status: int, body: bytes, job: str | None) -> Exception:
     if status == 404 and job is not None:
         return UnknownJob(f"there is no job {job}")
     refused = Refused(problem)
-    return ServerError(f"the gateway can't serve: {refused}") if status >= 500 else refused
+    if status == 503:
+        return ServerUnavailable(f"the gateway can't serve now: {refused}")
+    return ServerError(f"the gateway failed: {refused}") if status >= 500 else refused
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:

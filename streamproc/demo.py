@@ -39,6 +39,7 @@ def pack(job: streamproc.Job, folder: Path, names: list[str]) -> None:
 
     with job.stage("Scan") as stage:
         sizes = {name: os.lstat(folder / name).st_size for name in stage.track(names)}
+        units = [job.add_unit(name, weight=size, stage="Compress") for name, size in sizes.items()]
     files.add(len(sizes))
     volume.add(sum(sizes.values()))
 
@@ -50,16 +51,16 @@ def pack(job: streamproc.Job, folder: Path, names: list[str]) -> None:
     job.result({"sha256": content.hexdigest()})
 
     with job.stage("Compress"):
-        for name, size in sizes.items():
+        for unit in units:
             job.checkpoint()  # stops here, if somebody wants the job canceled
             try:
-                with job.unit(name, weight=size, stage="Compress") as unit:
-                    for done in compress(folder / name):
-                        unit.items(done, size)
+                with unit:
+                    for done in compress(folder / unit.name):
+                        unit.items(done, sizes[unit.name])
             except OSError:
                 continue  # the unit has failed, and says why; the job goes on with the next file
             files.done(1)
-            volume.done(size)
+            volume.done(sizes[unit.name])
 
 
 def digest(path: Path) -> bytes:

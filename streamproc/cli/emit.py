@@ -4,16 +4,18 @@ import os
 import stat
 import sys
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
 import msgspec
 
-from streamproc import wire
 from streamproc.cli.options import REFUSED, Command, Failure, Setting, run, say
 from streamproc.cli.reading import source
-from streamproc.errors import InvalidEvent
+from streamproc.wire import MAX_EVENT_BYTES
+
+if TYPE_CHECKING:
+    from streamproc.client import Refused
 
 __all__ = ["emit"]
 
@@ -68,12 +70,10 @@ async def _append(batches: AsyncIterator[list[Line]], as_json: bool, url: str, n
     count = 0
     async with open_client(url, namespace) as client:
         async for batch in batches:
-            for line in batch:
-                _check(line, count)
             try:
                 appended = await client.append([payload for _, payload in batch])
             except Refused as error:
-                raise Failure(f"{_where(batch, error.problem)}{error}{_so_far(count)}", REFUSED) from error
+                raise Failure(_refusal(batch, error, count), REFUSED) from error
             if as_json:
                 for each in appended:
                     click.echo(msgspec.json.encode(each))
@@ -81,27 +81,17 @@ async def _append(batches: AsyncIterator[list[Line]], as_json: bool, url: str, n
     return count
 
 
-def _check(line: Line, count: int) -> None:
-    """Refuse a bad line by its number before anything of its batch is sent."""
-    number, payload = line
-    try:
-        wire.decode(payload)
-    except InvalidEvent as error:
-        raise Failure(f"{_line(number)}{error}{_so_far(count)}", REFUSED) from error
+def _refusal(batch: list[Line], error: "Refused", count: int) -> str:
+    """Why, by the numbers of the lines; those of the batch weren't appended."""
+    errors = error.problem.get("errors") or []
+    reasons = [_reason(batch[each["index"]][0], each) for each in errors] or [str(error)]
+    before = f"\n{count:,} events before these lines were appended" if count else ""
+    return "\n".join(reasons) + before
 
 
-def _where(batch: list[Line], problem: dict[str, Any]) -> str:
-    """The line that the gateway refused, where it names one."""
-    refused = problem.get("errors") or []
-    return _line(batch[refused[0]["index"]][0]) if refused else ""
-
-
-def _line(number: int | None) -> str:
-    return "" if number is None else f"line {number}: "
-
-
-def _so_far(count: int) -> str:
-    return f" ({count:,} events before it were appended)" if count else ""
+def _reason(number: int | None, error: dict[str, Any]) -> str:
+    parts = [None if number is None else f"line {number}", error["field"], error["detail"]]
+    return ": ".join(part for part in parts if part)
 
 
 async def _one(payload: bytes) -> AsyncIterator[list[Line]]:
@@ -116,6 +106,8 @@ async def _of_stdin() -> AsyncIterator[list[Line]]:
         *lines, rest = (rest + chunk).split(b"\n") if chunk else (rest, b"")
         numbered = list(enumerate((line.strip() for line in lines), number + 1))
         number += len(lines)
+        if len(rest) > MAX_EVENT_BYTES:
+            raise Failure(f"line {number + 1}: an event is at most {MAX_EVENT_BYTES:,} bytes", REFUSED)
         events: list[Line] = [(at, line) for at, line in numbered if line]
         for start in range(0, len(events), _BATCH):
             yield events[start : start + _BATCH]
