@@ -67,12 +67,13 @@ class Appender:
             stored = self._facts()
             if None in stored:
                 stored = self._create()
-            if stored[0] != str(FORMAT).encode() or not (stored[1] or b"").isdigit():
+            partitions = int(stored[1]) if stored[1] is not None and stored[1].isdigit() else 0
+            if stored[0] != str(FORMAT).encode() or not partitions:
                 raise UnfitServer(
                     f"{self._namespace}:meta says format {stored[0]!r} with {stored[1]!r} partitions; "
                     f"this version speaks format {FORMAT}"
                 )
-            self._partitions = int(stored[1] or 0)
+            self._partitions = partitions
             self._keys = Keys(self._namespace, self._partitions)
         return self._keys
 
@@ -118,10 +119,13 @@ class Appender:
             for job in jobs:
                 pipe.hget(keys.of(job).state(job), "snapshot")
             snapshots: list[Any] = pipe.execute()
-        return {
-            job: None if snapshot is None else _read_wish(snapshot).requested
-            for job, snapshot in zip(jobs, snapshots, strict=True)
-        }
+        wishes: dict[str, str | None] = {}
+        for job, snapshot in zip(jobs, snapshots, strict=True):
+            try:
+                wishes[job] = None if snapshot is None else _read_wish(snapshot).requested
+            except msgspec.DecodeError as error:
+                raise ServerError(f"{keys.of(job).state(job)} holds no snapshot: {error}") from error
+        return wishes
 
     def disconnect(self) -> None:
         """Close the connection; the next use opens it again, and reads the namespace's facts anew."""
@@ -134,7 +138,10 @@ def _errors() -> Iterator[None]:
     """The server's errors as ours, and nothing of redis-py's own besides."""
     try:
         with server_errors():
-            yield
+            try:
+                yield
+            except rx.AuthenticationError as error:
+                raise ServerError(f"the Redis server refuses the user or password: {error}") from error
     except (rx.RedisError, OSError) as error:
         raise ServerUnavailable(f"no answer from the Redis server: {error}") from error
 

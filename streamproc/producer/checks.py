@@ -24,8 +24,12 @@ _MAX_DETAIL: Final = 4000
 _ROOM: Final = 12 * 1024
 """Bytes that are left for the fields that are added later: a message, names, src, seq, at."""
 
+_UNSAYABLE: Final = (TypeError, ValueError, OverflowError, RecursionError, msgspec.EncodeError)
+"""What encoding raises for what JSON can't say."""
+
 _log = logging.getLogger("streamproc")
 _told: set[str] = set()
+_encode = msgspec.json.Encoder().encode
 
 now = partial(datetime.now, UTC)
 
@@ -73,10 +77,11 @@ def checked(event: Event) -> Event:
     """The event as its reader will have it: the wire's own rules, and plain data that nobody else changes."""
     try:
         payload = encode(event)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except _UNSAYABLE as error:
         raise _blame(event, error) from None
     if len(payload) > MAX_EVENT_BYTES - _ROOM:
-        longest = max(event.__struct_fields__, key=lambda field: len(encode_any(getattr(event, field))))
+        said = _said(event)
+        longest = max(said, key=lambda field: len(_encode(said[field])))
         raise ValueError(f"{longest}: too big, as an event has {MAX_EVENT_BYTES - _ROOM:,} bytes for it")
     try:
         return decode(payload)
@@ -84,19 +89,18 @@ def checked(event: Event) -> Event:
         raise ValueError(str(error)) from None
 
 
-encode_any = msgspec.json.Encoder().encode
+def _said(event: Event) -> dict[str, Any]:
+    fields = {field: getattr(event, field) for field in event.__struct_fields__}
+    return {field: said for field, said in fields.items() if said is not msgspec.UNSET}
 
 
 def _blame(event: Event, error: Exception) -> Exception:
     """The same error, naming the field that can't be written as JSON."""
     kind = TypeError if isinstance(error, TypeError) else ValueError
-    for field in event.__struct_fields__:
-        said = getattr(event, field)
-        if said is msgspec.UNSET:
-            continue
+    for field, said in _said(event).items():
         try:
-            encode_any(said)
-        except (TypeError, ValueError, OverflowError, RecursionError):
+            _encode(said)
+        except _UNSAYABLE:
             return kind(f"{field}: {error}")
     return kind(str(error))
 
@@ -129,6 +133,8 @@ def stages(said: Mapping[str, float] | Iterable[str] | None) -> list[StageDeclar
         return None
     if isinstance(said, str):
         raise TypeError("stages: must be names, or names with weights, not one text")
+    if not isinstance(said, Iterable):
+        raise TypeError(f"stages: must be names, or names with weights, not {type(said).__name__}")
     weights = said if isinstance(said, Mapping) else dict.fromkeys(said, 1)
     return [StageDeclaration(name("stage", stage), amount("weight", weight)) for stage, weight in weights.items()]
 

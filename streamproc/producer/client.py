@@ -3,7 +3,6 @@
 import atexit
 import logging
 import os
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Final, Self
 
 from streamproc.append import Appender
 from streamproc.config import DEFAULT_REDIS_PORT, Config
-from streamproc.errors import ConfigError, ServerUnavailable
+from streamproc.errors import ConfigError, ServerError, ServerUnavailable
 from streamproc.events import Event
 from streamproc.producer import checks
 from streamproc.producer.job import Job
@@ -59,14 +58,12 @@ def connect(
 
     Raises:
         ConfigError: the URL or another setting can't work.
-        ServerUnavailable: nothing answers, or it refuses us.
-        UnfitServer: the namespace is of a format that this version doesn't speak.
+        ServerUnavailable: nothing answers there.
+        ServerError: it refuses the password, or holds a namespace that this version doesn't speak.
     """
     url = url or os.environ.get("STREAMPROC_URL") or f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
-    if re.match("https?://", url):
-        raise ConfigError(
-            f"url: {url} is a gateway's; the SDK speaks to the Redis server for now: redis://, rediss:// or unix://"
-        )
+    if url.startswith(("http://", "https://")):
+        raise ConfigError("url: the SDK doesn't speak HTTP yet; give the server's redis://, rediss:// or unix:// URL")
     Config(redis=url, namespace=namespace, partitions=partitions).check()
     producer = Producer(url, namespace, partitions, min_interval, checkpoint_interval, buffer_bytes)
     if required:
@@ -110,8 +107,10 @@ class Producer:
         """See that the server is there. Raises as `connect` does."""
         try:
             self._appender.open()
-        except ServerUnavailable as error:
+        except ServerError as error:
             self.close()
+            if not isinstance(error, ServerUnavailable):
+                raise
             raise ServerUnavailable(
                 f"nothing answers at {self._appender.name}: start it with `streamproc up`, or set STREAMPROC_URL "
                 f"({error})"
@@ -124,7 +123,7 @@ class Producer:
         kind: str | None = None,
         title: str | None = None,
         stages: Mapping[str, float] | Iterable[str] | None = None,
-        labels: Mapping[str, str] | None = None,
+        labels: dict[str, str] | None = None,
         owner: str | None = None,
         worker: str | None = None,
         attempt: int | None = None,
@@ -152,7 +151,7 @@ class Producer:
             kind=kind,
             title=title,
             stages=checks.stages(stages),
-            labels=None if labels is None else dict(labels),
+            labels=labels,
             owner=owner,
             worker=worker,
             attempt=attempt,

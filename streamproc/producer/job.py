@@ -109,6 +109,8 @@ class Job(Target):
 
         It is learnt in the background, from the first use on; only that one waits for it, half a second at most.
         """
+        if self._ended:
+            return None
         if self._wishes.watch(self.id):
             self._outbox.wake()
             self._wishes.wait_first(self.id)
@@ -124,7 +126,7 @@ class Job(Target):
         if wish == "pause":
             self._say("paused")
             wish = self._wishes.wait_for(self.id, ("resume", "cancel"))
-            if wish != "cancel":
+            if wish == "resume":
                 self._say("resumed")
         if wish == "cancel":
             raise JobCanceled

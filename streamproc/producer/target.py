@@ -1,6 +1,6 @@
 """What a job, a stage and a unit have in common: a bar of their own, a beginning and an end."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -61,7 +61,7 @@ class Target:
 
     # How far it is -----------------------------------------------------------------------------------------------
 
-    def percent(self, percent: float, message: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+    def percent(self, percent: float, message: str | None = None, details: dict[str, Any] | None = None) -> None:
         """Report progress from 0 to 100. Beyond that it is shown as 0 or 100.
 
         Raises:
@@ -78,7 +78,7 @@ class Target:
         done: float,
         total: float | None = None,
         message: str | None = None,
-        details: Mapping[str, Any] | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         """Report so many done of a total; the last total holds where none is given.
 
@@ -137,11 +137,11 @@ class Target:
         done: float | None,
         total: float | None,
         message: str | None,
-        details: Mapping[str, Any] | None,
+        details: dict[str, Any] | None,
     ) -> None:
         if message is not None:
             message = checks.text("message", message)
-        said = None if details is None else checks.value("details", dict(details))
+        said = None if details is None else checks.value("details", details)
         event = Event(
             job=self._job,
             type=self._progressed,

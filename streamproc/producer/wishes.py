@@ -3,8 +3,11 @@
 import threading
 from collections.abc import Collection, Mapping
 from time import monotonic
+from typing import Final
 
 __all__ = ["Wishes"]
+
+_FIRST_SECONDS: Final = 0.5
 
 
 class Wishes:
@@ -45,9 +48,9 @@ class Wishes:
         return self._known.get(job)
 
     def wait_first(self, job: str) -> None:
-        """Wait for the first look, but no longer than looks are apart."""
+        """Wait for the first look, half a second at most: the server may be gone."""
         with self._changed:
-            self._changed.wait_for(lambda: job in self._known or self._closed, self._interval)
+            self._changed.wait_for(lambda: job in self._known or self._closed, _FIRST_SECONDS)
 
     def wait_for(self, job: str, wishes: Collection[str]) -> str | None:
         """Wait for one of these wishes. None where the connection is closed meanwhile."""

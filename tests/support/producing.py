@@ -1,0 +1,65 @@
+"""What a worker's reports came to: the payloads in the log, and their fold."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import redis
+
+from projections.snapshot import Snapshot
+from streamproc.events import Mark, RecordedEvent
+from streamproc.keys import Keys
+from streamproc.wire import decode
+
+__all__ = ["LogReader", "wait_until"]
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Wait until a condition holds; fail after a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.005)
+
+
+class LogReader:
+    """Reads a namespace as another language would: the payloads of a job, in their order."""
+
+    def __init__(self, url: str, namespace: str, partitions: int = 16) -> None:
+        self.client = redis.Redis.from_url(url)
+        self.keys = Keys(namespace, partitions)
+
+    def entries(self, job: str) -> list[tuple[str, bytes]]:
+        return [
+            (position.decode(), fields[b"e"])
+            for position, fields in self.client.xrange(self.keys.of(job).log)
+            if decode(fields[b"e"]).job == job
+        ]
+
+    def events(self, job: str) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(payload) for _, payload in self.entries(job)]
+
+    def types(self, job: str) -> list[str]:
+        return [event["type"] for event in self.events(job)]
+
+    def snapshot(self, job: str) -> dict[str, Any]:
+        """The job's snapshot, folded by the projection; re-sent events are marked as the projector does."""
+        fold = Snapshot()
+        state = fold.initial(job)
+        newest: dict[str, int] = defaultdict(int)
+        for position, payload in self.entries(job):
+            recorded = RecordedEvent(position, decode(payload), payload)
+            src, seq = recorded.event.src, recorded.event.seq
+            if src is not None and seq is not None:
+                if seq <= newest[src]:
+                    recorded.mark = Mark.DUPLICATE
+                newest[src] = max(newest[src], seq)
+            fold.evolve(state, recorded)
+        snapshot: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.view(state)))
+        return snapshot
+
+    def serve(self, job: str, snapshot: dict[str, Any]) -> None:
+        """Put a snapshot where the projector would."""
+        self.client.hset(self.keys.of(job).state(job), "snapshot", msgspec.json.encode(snapshot).decode())
