@@ -82,6 +82,10 @@ class Log:
         """Up to `count` entries of a partition after a position."""
         return await stream_range(self._client, self._keys.partitions[partition].log, after, count)
 
+    async def last(self, partition: int) -> str:
+        """The position of a partition's newest entry; ``0-0`` where there was none."""
+        return await last_position(self._client, self._keys.partitions[partition])
+
 
 async def stream_range(client: Redis, key: str, after: str, count: int) -> Sequence[Entry]:
     """Up to `count` entries of a stream after a position."""

@@ -1,0 +1,95 @@
+"""What the routes stand on: the namespace behind a server that may come late, or go for a while."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from anyio.abc import TaskStatus
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from streamproc.config import Config
+from streamproc.connection import connect, ensure_functions
+from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.hub import Hub
+from streamproc.keys import Keys
+from streamproc.log import Log, open_namespace
+from streamproc.store import Store
+
+__all__ = ["Backend", "Opened", "open_backend"]
+
+_FIRST_SECONDS: Final = 3.0
+_RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+_logger = logging.getLogger("streamproc.gateway")
+
+
+class Opened(Struct):
+    """A namespace that was opened. It stays so; a server that goes away later shows in each call."""
+
+    keys: Keys
+    log: Log
+    store: Store
+    hub: Hub
+
+
+class Backend:
+    """The namespace of a configuration, as soon as there is a server for it."""
+
+    def __init__(self, config: Config, client: Redis) -> None:
+        self._config = config
+        self._client = client
+        self._opened: Opened | None = None
+        self._why: ServerError = ServerUnavailable("the Redis server hasn't answered yet")
+        self._closed = False
+
+    def get(self) -> Opened:
+        """The opened namespace. Raises `ServerError`, saying why there is none."""
+        if self._opened is None:
+            raise type(self._why)(str(self._why))
+        return self._opened
+
+    def close_streams(self) -> None:
+        """End all live streams: the gateway is stopping."""
+        self._closed = True
+        if self._opened is not None:
+            self._opened.hub.close()
+
+    async def run(self, *, task_status: TaskStatus[None]) -> None:
+        """Open the namespace, trying for as long as it takes, and then watch jobs. Started after the first try."""
+        async with anyio.create_task_group() as tasks:
+            with anyio.move_on_after(_FIRST_SECONDS):
+                if await self._open():
+                    await tasks.start(self.get().hub.run)
+            task_status.started()
+            failures = 0
+            while self._opened is None:
+                await anyio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+                if await self._open():
+                    tasks.start_soon(self.get().hub.run)
+
+    async def _open(self) -> bool:
+        config = self._config
+        try:
+            await ensure_functions(self._client)
+            keys = await open_namespace(self._client, config.namespace, config.partitions)
+        except ServerError as error:
+            if str(error) != str(self._why):
+                _logger.warning("the gateway waits for the Redis server: %s", error)
+            self._why = error
+            return False
+        store = Store(self._client, keys)
+        self._opened = Opened(keys, Log(self._client, keys), store, Hub(config.redis, keys, store))
+        return True
+
+
+@asynccontextmanager
+async def open_backend(config: Config) -> AsyncIterator[Backend]:
+    """Run a backend. It is open from the start where the server is there."""
+    async with connect(config.redis) as client, anyio.create_task_group() as tasks:
+        backend = Backend(config, client)
+        await tasks.start(backend.run)
+        yield backend
+        tasks.cancel_scope.cancel()

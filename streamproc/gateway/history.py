@@ -1,0 +1,123 @@
+"""What happened: a job's history, and the log itself."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streamproc.errors import UnknownJob
+from streamproc.gateway.backend import Backend, Opened
+from streamproc.gateway.jobs import splice
+from streamproc.gateway.parameters import accepts_ndjson, after, job_of, limit, whole
+from streamproc.gateway.problems import Problem
+from streamproc.gateway.streaming import Streaming, Write
+from streamproc.log import Entry
+from streamproc.position import START, Token, key, millis, rfc3339
+
+__all__ = ["PAGE", "event_line", "get_events", "get_log"]
+
+PAGE: Final = 100
+"""Entries that are in memory at once for one client: 6.4 MB, if all of them are as large as may be."""
+_NDJSON: Final = "application/x-ndjson"
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+Read = Callable[[str, int], Awaitable[Sequence[Entry]]]
+
+
+def event_line(entry: Entry) -> bytes:
+    """An entry of a history, as one line of JSON."""
+    position, fields = entry[0].decode(), entry[1]
+    mark = b'"%b"' % fields[3] if len(fields) > 2 else b"null"
+    time = rfc3339(millis(position)).encode()
+    return b'{"position":"%b","time":"%b","mark":%b,"event":%b}' % (entry[0], time, mark, _one_line(fields[1]))
+
+
+def _one_line(payload: bytes) -> bytes:
+    """JSON in one line: a line break in it can only stand between its tokens."""
+    return payload.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+async def get_events(request: Request) -> Response:
+    """A job's history: a page of it, or by ``Accept`` all of it, one line an event."""
+    backend: Backend = request.app.state.backend
+    store = backend.get().store
+    job, most, token = job_of(request), limit(request, default=100, most=1000), after(request)
+    (incarnation, snapshot), *_ = await store.current([job])
+    if snapshot is None:
+        raise UnknownJob(f"there is no job {job}")
+    start = _start(token, incarnation)
+
+    async def read(position: str, count: int) -> Sequence[Entry]:
+        return await store.history(job, position, count)
+
+    if accepts_ndjson(request):
+
+        async def body(write: Write) -> None:
+            await _lines(write, read, start, None, event_line)
+
+        return Streaming(body, _NDJSON)
+    found = await read(start, most + 1)
+    page = found[:most]
+    following = page[-1][0].decode() if len(found) > most else None
+    return Response(splice("events", [event_line(entry) for entry in page], following), media_type="application/json")
+
+
+def _start(token: Token | None, incarnation: str) -> str:
+    if token is None:
+        return START
+    if token.incarnation and token.incarnation != incarnation:
+        raise Problem(410, "position-gone", f"after: {token} is of a log that is gone; begin anew", parameter="after")
+    return token.position
+
+
+async def _lines(write: Write, read: Read, position: str, end: str | None, line: Callable[[Entry], bytes]) -> None:
+    """Write entries after a position, up to an end or as far as there are any."""
+    last = None if end is None else key(end)
+    while True:
+        entries = await read(position, PAGE)
+        wanted = [entry for entry in entries if last is None or key(entry[0].decode()) <= last]
+        if wanted:
+            await write(b"".join([line(entry) + b"\n" for entry in wanted]))
+            position = wanted[-1][0].decode()
+        if len(wanted) < PAGE:
+            return
+
+
+async def get_log(request: Request) -> Response:
+    """The log as it is now, one line an event: of one partition, after a position, or of all in turn."""
+    backend: Backend = request.app.state.backend
+    opened = backend.get()
+    partition = whole(request, "partition", 0, len(opened.keys.partitions) - 1)
+    token = after(request)
+    if token is not None and (partition is None or token.incarnation):
+        raise Problem(400, "invalid-parameter", "after: is a position of one partition; name it", parameter="after")
+    chosen = opened.keys.partitions if partition is None else (opened.keys.partitions[partition],)
+    ends = {keys.partition: await opened.log.last(keys.partition) for keys in chosen}
+
+    async def body(write: Write) -> None:
+        for number, end in ends.items():
+            await _partition(opened, write, number, token.position if token else START, end)
+
+    return Streaming(body, _NDJSON)
+
+
+async def _partition(opened: Opened, write: Write, number: int, start: str, end: str) -> None:
+    async def read(position: str, count: int) -> Sequence[Entry]:
+        return await opened.log.range(number, position, count)
+
+    await _lines(write, read, start, end, lambda entry: _log_line(number, entry))
+
+
+def _log_line(partition: int, entry: Entry) -> bytes:
+    """An entry of the log. One that is no JSON object, as anybody may write it, is shown as text."""
+    position, fields = entry[0].decode(), entry[1]
+    head = b'{"partition":%d,"position":"%b","time":"%b"' % (partition, entry[0], rfc3339(millis(position)).encode())
+    payload = fields[1] if fields[0] == b"e" else b" ".join(fields)
+    try:
+        _object.decode(payload)
+        payload.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b'%b,"event":null,"raw":%b}' % (head, msgspec.json.encode(payload.decode(errors="replace")))
+    return b'%b,"event":%b}' % (head, _one_line(payload))

@@ -1,0 +1,98 @@
+"""What routes read from a request's path, query and headers."""
+
+import base64
+import binascii
+import re
+
+from starlette.requests import Request
+
+from streamproc.errors import InvalidEvent, InvalidPosition, UnknownJob
+from streamproc.gateway.problems import Problem
+from streamproc.position import Token, check, parse_token
+from streamproc.wire import check_job_id
+
+__all__ = ["accepts_ndjson", "after", "choice", "cursor", "job_of", "last_event_id", "limit", "pack_cursor", "whole"]
+
+_CURSOR = re.compile(r"(\d{1,20})(?::(.+))?")
+
+
+def job_of(request: Request) -> str:
+    """The job of the path. Raises `UnknownJob` where none can have that id."""
+    job = request.path_params["job"]
+    try:
+        return check_job_id(job)
+    except InvalidEvent:
+        raise UnknownJob(f"there is no job {job[:200]!r}") from None
+
+
+def _bad(name: str, why: str) -> Problem:
+    return Problem(400, "invalid-parameter", f"{name}: {why}", parameter=name)
+
+
+def limit(request: Request, *, default: int = 50, most: int = 500) -> int:
+    """How many items a page may have."""
+    return whole(request, "limit", 1, most) or default
+
+
+def whole(request: Request, name: str, least: int, most: int) -> int | None:
+    """A whole number of the query."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+        raise _bad(name, f"must be a whole number of {least} to {most}")
+    return int(text)
+
+
+def choice(request: Request, name: str, choices: tuple[str, ...]) -> str | None:
+    """One of some words."""
+    text = request.query_params.get(name)
+    if text is not None and text not in choices:
+        raise _bad(name, f"must be one of {', '.join(choices)}")
+    return text
+
+
+def after(request: Request) -> Token | None:
+    """Where to go on: the query's ``after``, a resume token or a bare position (its incarnation is empty then)."""
+    return _token("after", request.query_params.get("after"))
+
+
+def last_event_id(request: Request) -> Token | None:
+    """Where an SSE client goes on. When it connects again its URL still says where it once began."""
+    return _token("Last-Event-ID", request.headers.get("last-event-id")) or after(request)
+
+
+def _token(name: str, text: str | None) -> Token | None:
+    if not text:
+        return None
+    try:
+        return parse_token(text) if "." in text else Token("", check(text))
+    except InvalidPosition as error:
+        raise _bad(name, str(error)) from None
+
+
+def pack_cursor(number: int, job: str | None = None) -> str:
+    """A place in a list, as a cursor that clients needn't understand."""
+    text = str(number) if job is None else f"{number}:{job}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def cursor(request: Request) -> tuple[int, str] | None:
+    """The place that a cursor names."""
+    text = request.query_params.get("cursor")
+    if text is None:
+        return None
+    try:
+        place = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        place = ""
+    match = _CURSOR.fullmatch(place)
+    if match is None:
+        raise _bad("cursor", "is not one that was given out here")
+    return int(match[1]), match[2] or ""
+
+
+def accepts_ndjson(request: Request) -> bool:
+    """Whether the client asks for one JSON object a line."""
+    kinds = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
+    return any(kind in ("application/x-ndjson", "application/ndjson") for kind in kinds)

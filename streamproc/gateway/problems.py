@@ -1,0 +1,78 @@
+"""Errors as RFC 9457 problem details."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob
+
+__all__ = ["HANDLERS", "Problem"]
+
+_RETRY_AFTER: Final = {"retry-after": "1"}
+"""Seconds: a server that is gone is asked again soon."""
+
+
+class Problem(Exception):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+        name: of the problem, as the end of its type URI.
+        detail: what is wrong, for a person.
+        headers: of the response.
+        members: further members of the problem.
+    """
+
+    def __init__(
+        self, status: int, name: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        self.status = status
+        self.name = name
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+        super().__init__(detail)
+
+    def response(self) -> Response:
+        body = {
+            "type": f"urn:streamproc:problem:{self.name}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return Response(msgspec.json.encode(body | self.members), self.status, self.headers, "application/problem+json")
+
+
+def _of(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            detail = error.detail if error.status_code != 404 else "there is nothing here"
+            return Problem(error.status_code, "http", detail, error.headers)
+        case InvalidEvent():
+            return Problem(400, "invalid-event", str(error), field=error.field)
+        case InvalidPosition():
+            return Problem(400, "invalid-position", str(error))
+        case UnknownJob():
+            return Problem(404, "unknown-job", str(error))
+        case JobConflict():
+            return Problem(409, "job-conflict", str(error))
+        case ServerError():
+            return Problem(503, "server-unavailable", str(error), _RETRY_AFTER)
+    # What broke is in the gateway's log, and none of the client's business.
+    return Problem(500, "internal", "the gateway failed; its log says more")
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return _of(error).response()
+
+
+HANDLERS: Final = dict.fromkeys(
+    (Problem, HTTPException, InvalidEvent, InvalidPosition, UnknownJob, JobConflict, ServerError, Exception), _handle
+)

@@ -1,0 +1,165 @@
+"""The gateway's process: listen, serve, and end within a few seconds, whatever the clients do."""
+
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from streamproc.config import Config
+from streamproc.errors import ConfigError
+from streamproc.gateway.app import create_app
+from streamproc.gateway.backend import Backend, open_backend
+from streamproc.gateway.streaming import ABORT
+
+__all__ = ["serve"]
+
+_MAX_HEAD_BYTES: Final = 64 * 1024
+_STALLED_SECONDS: Final = 1.0
+_REQUEST_SECONDS: Final = 5
+"""What requests get to finish at the end, and clients that take nothing of what is written to them."""
+
+
+async def serve(
+    config: Config,
+    *,
+    stop: anyio.Event,
+    started: Callable[[str], None] = lambda url: None,
+    uds: str | None = None,
+) -> None:
+    """Serve until `stop` is set, and return once all requests have ended.
+
+    It comes up without a Redis server too, isn't ready then, and serves as soon as there is one.
+
+    Args:
+        config: where the server is, and where to listen.
+        stop: streams end at once then, requests within some seconds.
+        started: is called with the gateway's URL once it listens.
+        uds: the path of a Unix socket to listen at instead, which only this user may open.
+
+    Raises:
+        ConfigError: it can't listen there.
+    """
+    config.check()
+    with _listening(config, uds) as (listener, url):
+        async with open_backend(config) as backend:
+            server = _Server(backend, stop, lambda: started(url))
+            await server.serve([listener])
+
+
+@contextmanager
+def _listening(config: Config, uds: str | None) -> Iterator[tuple[socket.socket, str]]:
+    if uds is not None:
+        family, address, where = socket.AF_UNIX, uds, f"uds: {uds}"
+    else:
+        host = config.host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        address, where = (host, config.port), f"port: {config.port} on {config.host}"  # type: ignore[assignment]
+    with socket.socket(family) as listener:
+        try:
+            if uds is None:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            if uds is not None:
+                Path(uds).chmod(stat.S_IRUSR | stat.S_IWUSR)
+            listener.listen(2048)
+        except OSError as error:
+            raise ConfigError(f"{where} can't be listened at: {error.strerror}") from error
+        listener.setblocking(False)
+        if uds is not None:
+            try:
+                yield listener, f"http+unix://{uds}"
+            finally:
+                Path(uds).unlink(missing_ok=True)
+        else:
+            shown = f"[{host}]" if family == socket.AF_INET6 else host
+            yield listener, f"http://{shown}:{listener.getsockname()[1]}"
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 with a limit to what comes before a body, and a way to drop a connection that takes nothing."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in a loop that isn't its own: signals are somebody else's, and it stops by an event."""
+
+    def __init__(self, backend: Backend, stop: anyio.Event, started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(backend),
+                http=_Protocol,
+                loop="none",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("x-content-type-options", "nosniff")],
+                timeout_graceful_shutdown=_REQUEST_SECONDS,
+            )
+        )
+        self._backend = backend
+        self._stop = stop
+        self._on_started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        await self.on_tick(0)  # the headers that every response has
+        self._on_started()
+
+    async def main_loop(self) -> None:
+        while not self._stop.is_set():
+            await self.on_tick(0)
+            with anyio.move_on_after(1.0):
+                await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._backend.close_streams()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._abort_stalled)
+            await super().shutdown(sockets)
+            tasks.cancel_scope.cancel()
+        self._abort(lambda connection: True)
+
+    async def _abort_stalled(self) -> None:
+        """Drop clients that don't take what is written: uvicorn would wait for them until its time is over."""
+        while True:
+            await anyio.sleep(_STALLED_SECONDS)
+            self._abort(lambda connection: connection.flow.write_paused or connection.transport.is_closing())
+
+    def _abort(self, which: Callable[[Any], bool]) -> None:
+        for connection in list(self.server_state.connections):
+            if which(connection):
+                connection.transport.abort()

@@ -1,0 +1,145 @@
+"""The doorbells: sharded channels, heard over one connection of their own."""
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+
+from streamproc.connection import connect, server_errors
+from streamproc.errors import ServerError, ServerUnavailable
+
+__all__ = ["Subscription"]
+
+_RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_CONFIRM_SECONDS: Final = 5.0
+_SILENCE_SECONDS: Final = 15.0
+"""A connection that is pinged every few seconds and says nothing for so long is dead."""
+_logger = logging.getLogger("streamproc.subscription")
+
+
+class Subscription:
+    """Hears what is published on the channels that are wanted, and connects again for as long as it runs.
+
+    Args:
+        url: of the server.
+        heard: is called with the channel and the message of everything that arrives. It must not block.
+        restored: is called after each connection, once the server has confirmed all channels wanted then.
+    """
+
+    def __init__(self, url: str, heard: Callable[[bytes, bytes], None], restored: Callable[[], None]) -> None:
+        self._url = url
+        self._heard = heard
+        self._restored = restored
+        self._connection: Any = None  # redis-py's, which has no types
+        self._wanted: set[bytes] = set()
+        self._confirmed: set[bytes] = set()
+        self._waiting: dict[bytes, anyio.Event] = {}
+        self._missing: set[bytes] = set()
+        self._writing = anyio.Lock()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._listen()
+            except ServerError as error:
+                if self._connection is not None:
+                    failures = 0
+                if failures == 0:
+                    _logger.warning("live updates wait for the Redis server: %s", error)
+                failures += 1
+            finally:
+                self._lost()
+            wait = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1]
+            await anyio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - to spread gateways, not to keep secrets
+
+    async def subscribe(self, channel: str) -> None:
+        """Hear a channel. Returns once the server has confirmed it: nothing published from then on is missed.
+
+        Raises:
+            ServerUnavailable: the server is gone. The channel stays wanted, and is heard when it is back.
+        """
+        name = channel.encode()
+        self._wanted.add(name)
+        if name in self._confirmed:
+            return
+        confirmed = self._waiting.setdefault(name, anyio.Event())
+        await self._send("SSUBSCRIBE", name)
+        with anyio.move_on_after(_CONFIRM_SECONDS):
+            await confirmed.wait()
+        if name not in self._confirmed:
+            raise ServerUnavailable("the Redis server doesn't confirm a subscription")
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Hear a channel no longer."""
+        name = channel.encode()
+        self._wanted.discard(name)
+        self._confirmed.discard(name)
+        if self._connection is not None:
+            await self._send("SUNSUBSCRIBE", name)
+
+    async def ping(self) -> None:
+        """Make the server say something, so that a dead connection is told from a silent one."""
+        if self._connection is not None:
+            await self._send("PING")
+
+    async def _listen(self) -> None:
+        """Connect, subscribe to all that is wanted, and hear until the connection breaks."""
+        async with connect(self._url) as client:
+            with server_errors():
+                connection: Any = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    # Fill `missing` before anybody else may subscribe over this connection.
+                    self._missing = set(self._wanted)
+                    self._connection = connection
+                    for name in tuple(self._missing):
+                        await self._send("SSUBSCRIBE", name)
+                    if not self._missing:
+                        self._restored()
+                    while True:
+                        message = await connection.read_response(timeout=_SILENCE_SECONDS, disconnect_on_error=False)
+                        if message is None:
+                            raise ServerUnavailable(f"it said nothing for {_SILENCE_SECONDS:.0f} s")
+                        self._hear(message)
+                finally:
+                    await connection.disconnect(nowait=True)
+                    await client.connection_pool.release(connection)
+
+    def _hear(self, message: Any) -> None:
+        if not isinstance(message, list):
+            return  # the answer to a ping while nothing is subscribed
+        if message[0] == b"smessage":
+            self._heard(message[1], message[2])
+        elif message[0] == b"ssubscribe":
+            self._confirm(message[1])
+
+    def _confirm(self, name: bytes) -> None:
+        if name in self._wanted:
+            self._confirmed.add(name)
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None:
+            waiting.set()
+        if self._missing:
+            self._missing.discard(name)
+            if not self._missing:
+                self._restored()
+
+    def _lost(self) -> None:
+        self._connection = None
+        self._confirmed.clear()
+        for waiting in self._waiting.values():
+            waiting.set()
+        self._waiting.clear()
+
+    async def _send(self, *command: str | bytes) -> None:
+        """Write a command; its answer comes to `_hear`. Commands leave in the order in which they were given."""
+        async with self._writing:
+            connection = self._connection
+            # redis-py would connect again by itself, and subscribe to nothing.
+            if connection is None or not connection.is_connected:
+                raise ServerUnavailable("the Redis server is gone")
+            with server_errors(), anyio.CancelScope(shield=True):
+                await connection.send_command(*command, check_health=False)
