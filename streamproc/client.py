@@ -218,7 +218,10 @@ async def open_client(url: str, namespace: str = "sp") -> AsyncIterator[Client]:
 @asynccontextmanager
 async def _private_gateway(config: Config) -> AsyncIterator[Client]:
     from streamproc import gateway
+    from streamproc.inspection import inspecting
 
+    async with inspecting(config):
+        pass  # a gateway would wait for a server that is gone; a command says so
     stop, listening = anyio.Event(), anyio.Event()
     # A socket that only we can reach; its path has to be short.
     with tempfile.TemporaryDirectory(prefix="streamproc-") as folder:
@@ -231,7 +234,7 @@ async def _private_gateway(config: Config) -> AsyncIterator[Client]:
             tasks.start_soon(serve)
             await listening.wait()
             async with _http("http://gateway", transport=httpx.AsyncHTTPTransport(uds=uds)) as http:
-                yield Client(http, config.redis)
+                yield Client(http, config.redis_shown)
             stop.set()
 
 

@@ -1,15 +1,26 @@
 """What a server says of itself: its fitness, and how each partition stands. Nothing is written."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from streamproc.connection import FUNCTIONS_VERSION, call, server_errors
+from streamproc.config import Config
+from streamproc.connection import FUNCTIONS_VERSION, call, connect, server_errors
 from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.keys import Keys, PartitionKeys
 
-__all__ = ["PartitionReport", "ServerReport", "find_namespace", "is_serving", "report_partition", "report_server"]
+__all__ = [
+    "PartitionReport",
+    "ServerReport",
+    "find_namespace",
+    "inspecting",
+    "is_serving",
+    "report_partition",
+    "report_server",
+]
 
 _LEAST: Final = {"redis": (7, 0), "valkey": (8, 0)}
 
@@ -70,6 +81,26 @@ async def is_serving(client: Redis, config_file: str) -> bool:
     with server_errors():
         found = await client.info("server", "persistence")
     return found.get("config_file") == config_file and int(found["loading"]) == 0
+
+
+@asynccontextmanager
+async def inspecting(config: Config) -> AsyncIterator[Redis]:
+    """A client of a server that answers.
+
+    Raises:
+        ServerUnavailable: it doesn't; the text says what to do.
+    """
+    client = connect(config.redis)
+    try:
+        try:
+            await call(client, "PING")
+        except ServerUnavailable as error:
+            raise ServerUnavailable(
+                f"no Redis server answers at {config.redis_shown}: start one, or name another ({error.__cause__})"
+            ) from error
+        yield client
+    finally:
+        await client.aclose()
 
 
 async def report_server(client: Redis) -> ServerReport:

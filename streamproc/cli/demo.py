@@ -99,8 +99,10 @@ def _judge(summary: list[Json]) -> None:
         f"{statuses.count('finished')} jobs finished, {statuses.count('canceled')} canceled; "
         f"{failed} file failed; {events:,} events folded"
     )
-    expected = ["canceled" if number == _CANCELED else "finished" for number in range(_JOBS)]
-    if statuses != expected or failed != 1:
+    if statuses[_CANCELED] == "finished":
+        say(f"{summary[_CANCELED]['job_id']} was quicker than the wish to cancel it; give it more files by --path")
+    del statuses[_CANCELED]
+    if statuses.count("finished") != _JOBS - 1 or failed != 1:
         raise Failure("that isn't how the demo should end")
 
 

@@ -6,9 +6,16 @@ import click
 import msgspec
 
 from streamproc.cli.options import Command, Failure, Setting, config_of, run, settings, warn
-from streamproc.connection import connect
+from streamproc.config import Config
 from streamproc.errors import UnfitServer
-from streamproc.inspection import PartitionReport, ServerReport, find_namespace, report_partition, report_server
+from streamproc.inspection import (
+    PartitionReport,
+    ServerReport,
+    find_namespace,
+    inspecting,
+    report_partition,
+    report_server,
+)
 
 __all__ = ["doctor", "require_fit"]
 
@@ -30,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
 def doctor(as_json: bool, **given: Any) -> None:
     """Check the server, its settings and the partitions. Exit code 1 where something fails."""
     config = config_of(**given)
-    findings = run(lambda: _examine(config.redis, config.namespace))
+    findings = run(lambda: _examine(config))
     for finding in findings:
         if as_json:
             click.echo(msgspec.json.encode(finding))
@@ -42,18 +49,15 @@ def doctor(as_json: bool, **given: Any) -> None:
         raise Failure(f"{failed} of {len(findings)} checks failed")
 
 
-async def require_fit(url: str) -> None:
+async def require_fit(config: Config) -> None:
     """Refuse a server that can't work, and warn about one that may lose data.
 
     Raises:
         ServerUnavailable: it doesn't answer.
         UnfitServer: it is too old.
     """
-    client = connect(url)
-    try:
+    async with inspecting(config) as client:
         findings = judge(await report_server(client))
-    finally:
-        await client.aclose()
     for finding in findings:
         if finding.check == "version" and finding.verdict == "fail":
             raise UnfitServer(finding.text)
@@ -61,17 +65,14 @@ async def require_fit(url: str) -> None:
             warn(finding.text)
 
 
-async def _examine(url: str, namespace: str) -> list[Finding]:
-    client = connect(url)
-    try:
+async def _examine(config: Config) -> list[Finding]:
+    async with inspecting(config) as client:
         server = await report_server(client)
-        findings = [Finding("server", "ok", f"{url} answers"), *judge(server)]
-        keys = await find_namespace(client, namespace)
+        findings = [Finding("server", "ok", f"{config.redis_shown} answers"), *judge(server)]
+        keys = await find_namespace(client, config.namespace)
         if keys is None:
-            return [*findings, Finding("namespace", "warn", f"{namespace} is empty: nothing has used it yet")]
+            return [*findings, Finding("namespace", "warn", f"{config.namespace} is empty: nothing has used it yet")]
         reports = [await report_partition(client, partition) for partition in keys.partitions]
-    finally:
-        await client.aclose()
     return [*findings, *judge_partitions(reports)]
 
 

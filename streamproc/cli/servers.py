@@ -67,7 +67,8 @@ def up(
         async with stopping_by_signals() as stopping, running(config, embedding, projectors, stopping) as where:
             if as_json:
                 click.echo(msgspec.json.encode(where))
-            say(f"streamproc is up; Ctrl-C stops it\n  gateway  {where.gateway}\n  redis    {where.redis}")
+            shown = config_of(redis=where.redis).redis_shown
+            say(f"streamproc is up; Ctrl-C stops it\n  gateway  {where.gateway}\n  redis    {shown}")
             if where.data:
                 say(f"  data     {where.data}")
             await stopping.asked.wait()
@@ -91,7 +92,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
     def started() -> None:
         say("the projector is a member")
         if as_json:
-            click.echo(msgspec.json.encode({"redis": config.redis}))
+            click.echo(msgspec.json.encode({"redis": config.redis_shown}))
 
     async def main() -> None:
         async with stopping_by_signals() as stopping, anyio.create_task_group() as tasks:
@@ -127,3 +128,4 @@ def gateway(as_json: bool, **given: Any) -> None:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

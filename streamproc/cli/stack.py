@@ -65,7 +65,7 @@ async def running(
                 embedded_server(embedding.data, port=embedding.port, durability=embedding.durability)
             )
             config = msgspec.structs.replace(config, redis=server.url)
-        await require_fit(config.redis)
+        await require_fit(config)
         await parts.enter_async_context(_projectors(config, projectors, stopping))
         url = await parts.enter_async_context(_gateway(config, stopping))
         if server is not None:
