@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -192,15 +192,14 @@ def test_a_namespace_keeps_the_number_of_partitions_that_it_was_created_with(ser
 
 @pytest.mark.parametrize("error", [ValueError("page 12 unreadable"), KeyboardInterrupt(), SystemExit(3)])
 def test_an_exception_reports_failure_and_goes_on_up(sp: Producer, log: LogReader, error: BaseException) -> None:
-    with (
-        pytest.raises(type(error)) as raised,
-        sp.job("j") as job,
-        job.stage("Parse") as stage,
-        job.unit("doc") as unit,
-    ):
-        stage.percent(50)
-        unit.percent(20)
-        raise error
+    def work() -> None:
+        with sp.job("j") as job, job.stage("Parse") as stage, job.unit("doc") as unit:
+            stage.percent(50)
+            unit.percent(20)
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        work()
     assert raised.value is error
     sp.flush()
     assert log.types("j")[-3:] == ["unit.failed", "stage.failed", "job.failed"]
@@ -210,7 +209,7 @@ def test_an_exception_reports_failure_and_goes_on_up(sp: Producer, log: LogReade
 
 
 def test_a_generator_that_is_closed_early_fails_its_job(sp: Producer, log: LogReader) -> None:
-    def rows() -> Iterator[int]:
+    def rows() -> Generator[int, None, None]:
         with sp.job("j"):
             yield 1
             yield 2
@@ -237,9 +236,13 @@ def test_an_exception_that_cannot_say_what_it_is_is_reported_all_the_same(sp: Pr
 
 
 def test_a_job_that_is_canceled_is_no_failure(sp: Producer, log: LogReader) -> None:
-    with pytest.raises(JobCanceled), sp.job("j") as job, job.stage("Parse") as stage:
-        stage.percent(50)
-        raise JobCanceled("enough")
+    def work() -> None:
+        with sp.job("j") as job, job.stage("Parse") as stage:
+            stage.percent(50)
+            raise JobCanceled("enough")
+
+    with pytest.raises(JobCanceled):
+        work()
     sp.flush()
     assert log.types("j") == ["job.started", "stage.started", "stage.progressed", "job.canceled"]
     snapshot = log.snapshot("j")
@@ -281,13 +284,14 @@ def test_track_yields_the_items_and_reports_how_many_are_done(sp: Producer, log:
 
 
 def test_a_loop_that_breaks_off_says_how_far_it_came(sp: Producer, log: LogReader) -> None:
-    def process(row: int) -> None:
-        if row == 57:
-            raise ValueError(row)
+    def work() -> None:
+        with sp.job("j") as job:
+            for row in job.track(range(80)):
+                if row == 57:
+                    raise ValueError(row)
 
-    with pytest.raises(ValueError, match="57"), sp.job("j") as job:
-        for row in job.track(range(80)):
-            process(row)
+    with pytest.raises(ValueError, match="57"):
+        work()
     with sp.job("k") as job:
         for row in job.track(iter(range(80)), total=80):
             if row == 20:

@@ -41,7 +41,10 @@ class _Waiting(Struct, gc=False):
 
 
 class _Held(Struct):
-    """A job's progress that may still be replaced, the latest last, and when it goes into the queue."""
+    """A job's progress that may still be replaced, the latest last, and when it goes into the queue.
+
+    While there is any, a later report is held too, lest the earlier one comes after it.
+    """
 
     due: float = 0.0
     events: dict[str, Event] = {}
@@ -95,7 +98,8 @@ class Outbox:
     def each(self, target: str, event: Event) -> None:
         """A count or a note: each is sent while there is room; then counts are summed up, and the latest note kept."""
         with self._ready:
-            if self._full():
+            held = self._held.get(event.job)
+            if self._full() or (held is not None and target in held.events):
                 self._hold(target, event)
             else:
                 self._push(event)
@@ -103,7 +107,8 @@ class Outbox:
     def latest(self, target: str, event: Event) -> None:
         """Progress of a target: replaces what is held of it."""
         with self._ready:
-            if self._interval or self._full():
+            held = self._held.get(event.job)
+            if self._interval or self._full() or (held is not None and held.events):
                 self._hold(target, event)
             else:
                 self._push(event)

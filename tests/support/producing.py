@@ -32,11 +32,8 @@ class LogReader:
         self.keys = Keys(namespace, partitions)
 
     def entries(self, job: str) -> list[tuple[str, bytes]]:
-        return [
-            (position.decode(), fields[b"e"])
-            for position, fields in self.client.xrange(self.keys.of(job).log)
-            if decode(fields[b"e"]).job == job
-        ]
+        entries: Any = self.client.xrange(self.keys.of(job).log)
+        return [(position.decode(), fields[b"e"]) for position, fields in entries if decode(fields[b"e"]).job == job]
 
     def events(self, job: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(payload) for _, payload in self.entries(job)]

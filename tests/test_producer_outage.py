@@ -1,0 +1,301 @@
+"""The SDK while the server is gone, cut off, or refusing: nothing is raised into the work, and nothing is lost."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+import streamproc
+from streamproc import ConfigError, Producer, ServerUnavailable
+from streamproc.append import Appender
+from streamproc.errors import ServerError, UnfitServer
+from tests.support.producing import LogReader, wait_until
+from tests.support.servers import Server, free_port
+
+
+@pytest.fixture
+def log(server_url: str, namespace: str) -> Iterator[LogReader]:
+    reader = LogReader(server_url, namespace)
+    yield reader
+    reader.client.close()
+
+
+@pytest.fixture
+def own_log(own_server: Server) -> Iterator[LogReader]:
+    reader = LogReader(own_server.url, "sp")
+    yield reader
+    reader.client.close()
+
+
+# Connecting --------------------------------------------------------------------------------------------------------
+
+
+def test_connecting_to_nothing_says_what_to_do() -> None:
+    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    with pytest.raises(ServerUnavailable, match=r"^nothing answers at redis://127.0.0.1:\d+/0: start it with `strea"):
+        streamproc.connect(url)
+
+
+def test_the_url_comes_from_the_environment(
+    server_url: str, namespace: str, log: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMPROC_URL", server_url)
+    with streamproc.connect(namespace=namespace) as sp, sp.job("j"):
+        pass
+    assert log.types("j") == ["job.started", "job.finished"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:8700", "redis://"),
+        ("ftp://example.org", "redis"),
+        ("redis://127.0.0.1:port/0", "url"),
+        ("redis://127.0.0.1/zero?socket_timeout=soon", "url"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        streamproc.connect(url)
+
+
+def test_a_namespace_of_another_format_is_refused(server_url: str, namespace: str, log: LogReader) -> None:
+    log.client.hset(f"{namespace}:meta", mapping={"format": "2", "partitions": "16"})
+    with pytest.raises(UnfitServer, match="format"):
+        streamproc.connect(server_url, namespace=namespace)
+    log.client.hset(f"{namespace}:meta", mapping={"format": "1", "partitions": "0"})
+    with pytest.raises(UnfitServer, match="partitions"):
+        streamproc.connect(server_url, namespace=namespace)
+
+
+def test_a_refused_password_is_told_from_no_answer(own_server: Server) -> None:
+    with redis.Redis(port=own_server.port) as admin:
+        admin.config_set("requirepass", "right")
+    with pytest.raises(ServerError, match="refuses the user or password"):
+        streamproc.connect(own_server.url.replace("redis://", "redis://:wrong@"))
+    with pytest.raises(ServerError, match="refuses the user or password"):
+        streamproc.connect(own_server.url)
+    with streamproc.connect(own_server.url.replace("redis://", "redis://:right@")):
+        pass
+
+
+# The server goes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_not_needed_yet_gets_everything_when_it_comes(
+    own_server: Server, own_log: LogReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_server.stop()
+    with (
+        caplog.at_level(logging.INFO, "streamproc"),
+        streamproc.connect(own_server.url, required=False) as sp,
+        sp.job("j") as job,
+    ):
+        job.percent(50)
+        with job.unit("doc") as unit:
+            unit.count("pages", done=1, total=1)
+        assert not sp.flush(0.2)
+        assert not sp.flush(0.2)
+        own_server.start()
+    assert own_log.types("j")[0] == "job.started"
+    assert own_log.types("j")[-1] == "job.finished"
+    assert own_log.snapshot("j")["units"]["finished"] == 1
+    outages = [record.message for record in caplog.records if "kept and sent again" in record.message]
+    assert len(outages) == 1
+    assert caplog.records[-1].message.endswith("takes events again")
+    assert "events could not be delivered" in caplog.text
+
+
+def test_cut_connections_lose_and_double_nothing(server_url: str, namespace: str, log: LogReader) -> None:
+    with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
+        for number in range(600):
+            with job.unit(str(number)) as unit:
+                unit.percent(50)
+                unit.count("bytes", done=1, total=1)
+            if number % 60 == 0:
+                for client in log.client.client_list():
+                    if client["name"] == "streamproc":
+                        log.client.client_kill_filter(_id=client["id"])
+    snapshot = log.snapshot("j")
+    assert snapshot["status"] == "finished"
+    assert snapshot["units"]["finished"] == 600
+    assert snapshot["indicators"] == [{"label": "bytes", "done": 600, "total": 600}]
+    assert snapshot["late"] == 0
+
+
+def test_a_server_killed_in_the_middle_gets_what_it_had_not_confirmed(own_server: Server, own_log: LogReader) -> None:
+    with redis.Redis(port=own_server.port) as admin:
+        admin.config_set("appendfsync", "always")
+    with streamproc.connect(own_server.url) as sp, sp.job("j") as job:
+        for number in range(3000):
+            with job.unit(str(number)) as unit:
+                unit.count("bytes", done=1, total=1)
+            if number == 1000:
+                own_server.kill()
+            if number == 2000:
+                own_server.start()
+    snapshot = own_log.snapshot("j")
+    assert snapshot["status"] == "finished"
+    assert snapshot["units"]["finished"] == 3000
+    assert snapshot["indicators"] == [{"label": "bytes", "done": 3000, "total": 3000}]
+
+
+def test_an_answer_that_was_lost_makes_duplicates_that_change_nothing(
+    server_url: str, namespace: str, log: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Appender.append
+    lost: list[int] = []
+
+    def lossy(self: Appender, batch: list[tuple[str, bytes]]) -> dict[int, ServerError]:
+        refused = append(self, batch)
+        if len(lost) < 3:
+            lost.append(len(batch))
+            raise ServerUnavailable("the answer was lost")
+        return refused
+
+    monkeypatch.setattr(Appender, "append", lossy)
+    with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
+        for number in range(100):
+            job.indicator("bytes").add(number)
+    snapshot = log.snapshot("j")
+    assert snapshot["duplicates"] == sum(lost)
+    assert snapshot["indicators"] == [{"label": "bytes", "done": 0, "total": 4950}]
+
+
+def test_memory_stays_bounded_while_the_server_is_gone(own_server: Server, own_log: LogReader) -> None:
+    with streamproc.connect(own_server.url, buffer_bytes=100_000, min_interval=0) as sp:
+        job = sp.job("j").start()
+        bytes_ = job.indicator("bytes")
+        sp.flush()
+        own_server.stop()
+        for number in range(20_000):
+            job.items(number, 20_000, "x" * 200)
+            bytes_.done(1)
+        assert sp._outbox._bytes < 150_000  # numbering adds to the batch on its way
+        assert sum(len(held.events) for held in sp._outbox._held.values()) <= 2
+        job.fail("gone")
+        own_server.start()
+    assert own_log.snapshot("j")["indicators"] == [{"label": "bytes", "done": 20_000, "total": 0}]
+    assert own_log.snapshot("j")["status"] == "failed"
+    assert len(own_log.types("j")) < 1000
+
+
+def test_closing_is_bounded_and_says_what_was_not_delivered(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    sp = streamproc.connect(own_server.url)
+    own_server.stop()
+    job = sp.job("j").start()
+    job.finish()
+    with caplog.at_level(logging.WARNING, "streamproc"):
+        sp.close(timeout=0.3)
+        sp.close()
+    assert [record.message for record in caplog.records if "could not be delivered" in record.message] == [
+        f"2 events could not be delivered to {own_server.url} within 0.3 s"
+    ]
+
+
+def test_a_server_out_of_memory_gets_everything_once_it_has_some(own_server: Server, own_log: LogReader) -> None:
+    with streamproc.connect(own_server.url) as sp, sp.job("j") as job:
+        sp.flush()
+        own_log.client.config_set("maxmemory", "1")
+        with job.unit("doc"):
+            pass
+        assert not sp.flush(0.1)
+        assert own_log.types("j") == ["job.started"]
+        own_log.client.config_set("maxmemory", "0")
+    assert own_log.types("j") == ["job.started", "unit.started", "unit.finished", "job.finished"]
+
+
+def test_a_log_of_another_type_is_named_and_keeps_its_events_until_it_is_mended(
+    server_url: str, namespace: str, log: LogReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = log.keys.of("j").log
+    assert log.keys.of("k").log != key
+    log.client.set(key, "not a stream")
+    with caplog.at_level(logging.WARNING, "streamproc"), streamproc.connect(server_url, namespace=namespace) as sp:
+        with sp.job("j"), sp.job("k"):
+            assert not sp.flush(0.1)
+        wait_until(lambda: "job.finished" in log.types("k"))
+        assert any(key in record.message and "kept" in record.message for record in caplog.records)
+        log.client.delete(key)
+    assert log.types("j") == ["job.started", "job.finished"]
+    assert log.types("k") == ["job.started", "job.finished"]
+
+
+def test_a_snapshot_that_cannot_be_read_does_not_stop_reports(server_url: str, namespace: str, log: LogReader) -> None:
+    log.serve("j", {"requested": 7})
+    with streamproc.connect(server_url, namespace=namespace, checkpoint_interval=0.01) as sp, sp.job("j") as job:
+        assert job.requested is None
+    assert log.types("j") == ["job.started", "job.finished"]
+
+
+# Processes ---------------------------------------------------------------------------------------------------------
+
+
+def _report_from_child(sp: Producer, job: streamproc.Job) -> None:
+    with job.unit("child"):
+        pass
+
+
+def test_a_forked_child_is_a_source_of_its_own_and_delivers_at_its_end(
+    server_url: str, namespace: str, log: LogReader
+) -> None:
+    with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
+        with job.unit("parent"):
+            pass
+        child = multiprocessing.get_context("fork").Process(target=_report_from_child, args=(sp, job))
+        child.start()
+        child.join(20)
+        assert child.exitcode == 0
+        wait_until(lambda: log.types("j").count("unit.finished") == 2)
+    sources = {event.get("unit"): event["src"] for event in log.events("j")}
+    assert sources["child"] != sources["parent"]
+    assert sources["parent"] == sources[None]
+    assert sorted(log.types("j")) == ["job.finished", "job.started"] + 2 * ["unit.finished"] + 2 * ["unit.started"]
+    assert log.snapshot("j")["duplicates"] == 0
+
+
+_PROGRAM = """
+import streamproc, sys
+job = streamproc.connect(sys.argv[1], namespace=sys.argv[2]).job("j").start()
+job.percent(10)
+job.percent(20)
+"""
+
+
+def test_a_program_that_ends_without_closing_delivers_all_the_same(
+    server_url: str, namespace: str, log: LogReader
+) -> None:
+    subprocess.run([sys.executable, "-c", _PROGRAM, server_url, namespace], check=True, timeout=30)
+    assert log.types("j")[0] == "job.started"
+    assert log.events("j")[-1]["percent"] == 20
+
+
+def test_a_signal_handler_may_report_while_the_work_reports(server_url: str, namespace: str, log: LogReader) -> None:
+    with streamproc.connect(server_url, namespace=namespace, min_interval=0) as sp, sp.job("j") as job:
+        count = job.indicator("signals")
+        before = signal.signal(signal.SIGALRM, lambda *_: count.done())
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+            deadline = time.monotonic() + 0.1
+            while time.monotonic() < deadline:
+                count.add()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert log.snapshot("j")["duplicates"] == 0
+    numbers = [event["seq"] for event in log.events("j")]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = "import streamproc, sys; sys.exit(any(name in sys.modules for name in ('redis', 'msgspec', 'asyncio')))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env=os.environ)
