@@ -37,16 +37,18 @@ class Attempts(Struct):
 class State:
     """The attempts, whether they changed, and the events that are not saved yet."""
 
-    __slots__ = ("changed", "entries", "history", "units")
+    __slots__ = ("changed", "entries", "history", "marks")
 
     def __init__(self, history: Attempts) -> None:
         self.history = history
         self.changed = False
-        self.entries: list[tuple[str, bytes, str | None]] = []
+        self.entries: list[str | bytes] = []
+        self.marks: dict[str, str] = {}
 
 
 _ENDINGS = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "canceled"}
 _BEGINNINGS = frozenset({"job.started", "job.claimed"})
+_TURNS = _BEGINNINGS | _ENDINGS.keys()
 _decode = msgspec.json.Decoder(Attempts).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -67,19 +69,23 @@ class History:
         return State(Attempts() if saved is None else _decode(saved))
 
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
-        state.entries.append((recorded.position, recorded.raw, recorded.mark))
-        event = recorded.event
-        if recorded.mark is None and (event.type in _BEGINNINGS or event.type in _ENDINGS):
-            _attempt(state, event, rfc3339(millis(recorded.position)))
+        state.entries += (recorded.position, recorded.raw)
+        if recorded.mark is not None:
+            state.marks[recorded.position] = recorded.mark
+        elif recorded.event.type in _TURNS:
+            _attempt(state, recorded.event, rfc3339(millis(recorded.position)))
 
     def view(self, state: State) -> Attempts:
         return state.history
 
     def save(self, state: State) -> Changes:
-        changes = Changes(entries=state.entries)
+        changes = Changes(weight=300 + 400 * len(state.history.attempts), entries=state.entries)
         state.entries = []
+        if state.marks:
+            changes.marks = state.marks
+            state.marks = {}
         if state.changed:
-            changes.fields["attempts"] = _encode(self.view(state))
+            changes.fields = {"attempts": _encode(self.view(state))}
             state.changed = False
         return changes
 
@@ -88,9 +94,6 @@ class History:
 
     def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
         raise NotImplementedError("history keeps no state per unit")
-
-    def weigh(self, state: State) -> int:
-        return 300 + 400 * len(state.history.attempts)
 
 
 def _attempt(state: State, event: Event, time: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from streamproc.projection import millis
+
 __all__ = [
     "Indicator",
     "Items",
@@ -172,12 +174,13 @@ class Sums(Struct, array_like=True):
 class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
-    `updated` is the time of the last event that had an effect, in milliseconds. `units_complete` says that a unit
+    `updated` is the position of the last event that had an effect. `units_complete` says that a unit
     which isn't in `units` doesn't exist.
     """
 
     __slots__ = (
-        "indexed",
+        "indexed_kind",
+        "indexed_status",
         "indicators",
         "job",
         "new_members",
@@ -197,7 +200,7 @@ class State:
         self.sums = sums
         self.sums_changed = False
         self.params: bytes | None = None
-        self.updated = 0
+        self.updated = "0-0"
         self.stages = {stage.name: at for at, stage in enumerate(job.stages)}
         self.indicators = {indicator.label: indicator for indicator in job.indicators}
         self.units: dict[str, Unit | None] = {}
@@ -205,14 +208,8 @@ class State:
         self.touched_units: set[str] = set()
         self.new_members: dict[str, int] = {}
         self.units_dropped = False
-        self.indexed: tuple[str, ...] = ()
-
-    def indexes(self) -> tuple[str, ...]:
-        """The indexes that list this job."""
-        status, kind = self.job.status, self.job.kind
-        if kind is None:
-            return ("", f"status:{status}")
-        return ("", f"status:{status}", f"kind:{kind}", f"status:{status}:kind:{kind}")
+        self.indexed_status: str | None = None
+        self.indexed_kind: str | None = None
 
 
 def refresh(state: State) -> None:
@@ -236,7 +233,7 @@ def _shown(percent: float) -> float:
 def _of_stages(state: State) -> float | None:
     """Percent by the weights of the stages that aren't skipped; None where nothing is left to weigh."""
     job, sums = state.job, state.sums
-    now = state.updated
+    now = millis(state.updated)
     current = None
     weight = points = 0.0
     for stage, own in zip(job.stages, sums.stages, strict=True):

@@ -47,8 +47,8 @@ class Snapshot:
         sums = fields["sums"]
         state = State(_decode_job(saved), Sums() if sums is None else _decode_sums(sums))
         if state.job.updated_at is not None:
-            state.updated = parse_rfc3339(state.job.updated_at)
-        state.indexed = state.indexes()
+            state.updated = f"{parse_rfc3339(state.job.updated_at)}-0"
+        state.indexed_status, state.indexed_kind = state.job.status, state.job.kind
         state.units_complete = not state.job.units.total and not state.job.indicators
         return state
 
@@ -60,7 +60,7 @@ class Snapshot:
             state.sums.created = millis(position)
             state.sums_changed = True
             job.created_at = rfc3339(state.sums.created)
-            state.updated = state.sums.created
+            state.updated = position
         if recorded.mark is not None:
             job.duplicates += 1
             return
@@ -94,24 +94,26 @@ class Snapshot:
             job.details = event.details
         if event.worker is not None:
             job.worker = event.worker
-        state.updated = millis(position)
+        state.updated = position
 
     def view(self, state: State) -> JobSnapshot:
         job = state.job
-        job.updated_at = rfc3339(state.updated)
+        job.updated_at = rfc3339(millis(state.updated))
         if job.finished_at is None:
             refresh(state)
         return job
 
     def save(self, state: State) -> Changes:
-        snapshot = _encode(self.view(state))
-        changes = Changes(fields={"snapshot": snapshot}, live=snapshot)
+        job = self.view(state)
+        fields = {"snapshot": _encode(job)}
         if state.sums_changed:
-            changes.fields["sums"] = _encode(state.sums)
+            fields["sums"] = _encode(state.sums)
             state.sums_changed = False
         if state.params is not None:
-            changes.fields["params"] = state.params
+            fields["params"] = state.params
             state.params = None
+        weight = 2000 + 700 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
+        changes = Changes(weight=weight, fields=fields, live="snapshot")
         if state.units_dropped:
             changes.units_dropped = True
             state.units_dropped = False
@@ -122,11 +124,8 @@ class Snapshot:
         if state.new_members:
             changes.ranks = state.new_members
             state.new_members = {}
-        indexes = state.indexes()
-        if indexes != state.indexed:
-            score = state.sums.created
-            changes.indexes = dict.fromkeys(state.indexed, None) | dict.fromkeys(indexes, score)
-            state.indexed = indexes
+        if job.status != state.indexed_status or job.kind != state.indexed_kind:
+            changes.indexes = _reindex(state)
         return changes
 
     def lacks_unit(self, state: State, unit: str) -> bool:
@@ -135,6 +134,19 @@ class Snapshot:
     def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
         state.units[unit] = None if saved is None else _decode_unit(saved)
 
-    def weigh(self, state: State) -> int:
-        job = state.job
-        return 2000 + 700 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
+
+def _reindex(state: State) -> dict[str, int | None]:
+    """Out of the indexes that listed the job, into those that do now."""
+    job = state.job
+    gone = dict.fromkeys(index_names(state.indexed_status, state.indexed_kind))
+    state.indexed_status, state.indexed_kind = job.status, job.kind
+    return gone | dict.fromkeys(index_names(job.status, job.kind), state.sums.created)
+
+
+def index_names(status: str | None, kind: str | None) -> tuple[str, ...]:
+    """The indexes that list a job of this status and kind; none where it has no status yet."""
+    if status is None:
+        return ()
+    if kind is None:
+        return ("", f"status:{status}")
+    return ("", f"status:{status}", f"kind:{kind}", f"status:{status}:kind:{kind}")

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
+import hiredis
 import redis.exceptions as rx
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -21,11 +22,16 @@ __all__ = ["FUNCTIONS_VERSION", "call", "connect", "ensure_functions", "server_e
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""
 
+_CONNECTIONS: Final = 32
+
 
 def connect(url: str, *, timeout: float | None = 10.0) -> Redis:
     """A client of its own connections. `timeout`: seconds to wait for a reply; None for a reader that blocks."""
-    client = Redis.from_url(
+    # Many requests share few connections: one that finds all of them in use waits for its turn.
+    pool = BlockingConnectionPool.from_url(
         url,
+        max_connections=_CONNECTIONS,
+        timeout=timeout,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout,
         socket_connect_timeout=5.0,
@@ -33,9 +39,20 @@ def connect(url: str, *, timeout: float | None = 10.0) -> Redis:
         client_name="streamproc",
         protocol=2,
     )
+    pool.connection_class = type("Connection", (_PackedInC, pool.connection_class), {})
+    client = Redis.from_pool(pool)
     client.set_response_callback("XREAD", _as_it_is)  # type: ignore[arg-type]
     client.set_response_callback("XRANGE", _as_it_is)  # type: ignore[arg-type]
     return client
+
+
+class _PackedInC:
+    """redis-py's asyncio connections pack commands in Python, and a commit has thousands of arguments."""
+
+    def pack_command(self, command: str | bytes, *arguments: Any) -> list[bytes]:
+        name = command.encode() if isinstance(command, str) else command
+        packed: bytes = hiredis.pack_command((*name.split(), *arguments))
+        return [packed]
 
 
 def _as_it_is(reply: Any, **options: Any) -> Any:

@@ -17,7 +17,7 @@ from streamproc.projection import AnyProjection
 from streamproc.store import Commit
 from streamproc.wire import decode, partition_of
 
-__all__ = ["Batch", "Cache", "Poison", "Slot", "Wanted", "wanted_hashes"]
+__all__ = ["Batch", "Cache", "Poison", "Slot", "Wanted"]
 
 _OWN_WEIGHT = 700
 _SOURCE_WEIGHT = 150
@@ -46,11 +46,13 @@ class Slot:
     Args:
         partition: where the job lives.
         pins: how many commits that hold this job are on their way; it isn't evicted meanwhile.
+        weight: what the cache counts it as; `new_weight` is what it counts from the batch in hand on.
     """
 
     __slots__ = (
         "folds",
         "job",
+        "new_weight",
         "partition",
         "pins",
         "sources",
@@ -70,6 +72,7 @@ class Slot:
         self.touched_sources: dict[str, int] = {}
         self.pins = 0
         self.weight = 0
+        self.new_weight = 0
 
 
 class Wanted(Struct):
@@ -130,6 +133,7 @@ class Cache:
         self.max_bytes = max_bytes
         self.weight = 0
         self.state_fields = [field for projection in projections for field in projection.fields]
+        self._saves = [projection.save for projection in projections]
         self._keepers = [at for at, projection in enumerate(projections) if projection.keeps_units]
         self._slots: OrderedDict[str, Slot] = OrderedDict()
 
@@ -175,20 +179,26 @@ class Cache:
     def _lacks(self, slot: Slot, unit: str) -> bool:
         return any(self.projections[at].lacks_unit(slot.states[at], unit) for at in self._keepers)
 
-    def place(
-        self, want: Wanted, state: list[bytes | None], sources: list[bytes | None], units: list[bytes | None]
-    ) -> None:
-        """Put in place what was loaded; each list answers the names in `want`, in their order."""
+    def hashes(self, want: Wanted, keys: PartitionKeys) -> list[tuple[str, list[str]]]:
+        """The hashes and fields that answer a `Wanted`: of the job's state, and of its units."""
+        state = [*(self.state_fields if want.state else ()), *("src:" + source for source in want.sources)]
+        job = want.slot.job
+        return [(keys.state(job), state), (keys.units(job), list(want.units))]
+
+    def place(self, want: Wanted, state: list[bytes | None], units: list[bytes | None]) -> None:
+        """Put in place what was loaded, in the order of `hashes`."""
         slot = want.slot
+        sources = state
         if want.state:
-            fields = dict(zip(self.state_fields, state, strict=True))
-            if any(value is not None for value in state):
+            own, sources = state[: len(self.state_fields)], state[len(self.state_fields) :]
+            fields = dict(zip(self.state_fields, own, strict=True))
+            if any(value is not None for value in own):
                 slot.states = [projection.load(slot.job, fields) for projection in self.projections]
             else:
                 slot.states = [projection.initial(slot.job) for projection in self.projections]
                 slot.sources_complete = True
             slot.folds = [
-                (projection.evolve, own) for projection, own in zip(self.projections, slot.states, strict=True)
+                (projection.evolve, its) for projection, its in zip(self.projections, slot.states, strict=True)
             ]
         for name, newest in zip(want.sources, sources, strict=True):
             if newest is not None:
@@ -233,27 +243,22 @@ class Cache:
         for letter in batch.dead:
             commit.dead_letter(letter.position, letter.fields, letter.reason)
         for job, slot in touched.items():
+            changes = [save(state) for save, state in zip(self._saves, slot.states, strict=True)]
+            commit.job(job, slot.touched_sources, changes)
             if slot.touched_sources:
-                commit.sources(job, slot.touched_sources)
                 slot.touched_sources = {}
-            fields: dict[str, bytes] = {}
-            changes = []
-            for projection, state in zip(self.projections, slot.states, strict=True):
-                change = projection.save(state)
-                fields |= change.fields
-                changes.append(change)
-            commit.changes(job, fields, changes)
+            weight = _OWN_WEIGHT + _SOURCE_WEIGHT * len(slot.sources)
+            for change in changes:
+                weight += change.weight
+            slot.new_weight = weight
 
     def keep(self, touched: dict[str, Slot]) -> None:
         """Take the slots of a batch in, pinned until `unpin`."""
         slots = self._slots
         for job, slot in touched.items():
             slot.pins += 1
-            weight = _OWN_WEIGHT + _SOURCE_WEIGHT * len(slot.sources)
-            for projection, state in zip(self.projections, slot.states, strict=True):
-                weight += projection.weigh(state)
-            self.weight += weight - slot.weight
-            slot.weight = weight
+            self.weight += slot.new_weight - slot.weight
+            slot.weight = slot.new_weight
             slots[job] = slot
             slots.move_to_end(job)
 
@@ -294,14 +299,3 @@ class Cache:
         for slot in [slot for slot in self._slots.values() if slot.partition == partition]:
             self.weight -= slot.weight
             del self._slots[slot.job]
-
-
-def wanted_hashes(want: Wanted, keys: PartitionKeys, state_fields: list[str]) -> list[tuple[str, list[str]]]:
-    """The hashes and fields that answer a `Wanted`, state first."""
-    job = want.slot.job
-    hashes = [(keys.state(job), state_fields)] if want.state else []
-    if want.sources:
-        hashes.append((keys.sources(job), list(want.sources)))
-    if want.units:
-        hashes.append((keys.units(job), list(want.units)))
-    return hashes

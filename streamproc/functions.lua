@@ -102,11 +102,12 @@ local function load(keys, args)
 end
 
 -- The commit of a batch: state, history, indexes, dead letters, doorbells, cursor and group position, or nothing.
--- KEYS owner group log dead, then hashes, streams, sorted sets
--- ARGV holder from to read group_name hashes streams, then operations on the keys by their number of that type:
---   H hash n field value ...      E stream n id payload ...      M stream id payload mark
---   Z zset score member           R zset member                  U hash | V zset: drop it
---   P channel i: publish ARGV[i]  X n id field value ...: a dead letter
+-- KEYS owner group log dead, then for each job its state and its history, then other hashes, then sorted sets
+-- ARGV holder from to read group_name live_prefix job_prefix_length jobs hashes, then operations:
+--   J | K fields entries field value ... id payload ...: the next job; J rings its doorbell with the first value.
+--         An id may be "mark id".
+--   H hash n field value ...      Z zset score member           R zset member
+--   U hash | V zset: drop it      X n id field value ...: a dead letter
 local function commit(keys, args)
   local owner, group, log, dead = keys[1], keys[2], keys[3], keys[4]
   local holder = redis.pcall('GET', owner)
@@ -118,13 +119,15 @@ local function commit(keys, args)
   if failed(cursor) then return refuse_type(group, 'hash') end
   if cursor ~= args[2] then return redis.error_reply('CONFLICT ' .. (cursor or '0-0')) end
 
-  local pcall, call = redis.pcall, redis.call
-  local hashes, streams, zsets = 4, 4 + args[6], 4 + args[6] + args[7]
-  for i = hashes + 1, streams do
-    if failed(pcall('HLEN', keys[i])) then return refuse_type(keys[i], 'hash') end
+  local pcall, call, find, sub = redis.pcall, redis.call, string.find, string.sub
+  local hashes = 4 + 2 * args[8]
+  local zsets = hashes + args[9]
+  for i = 5, hashes, 2 do
+    if type(pcall('HLEN', keys[i])) ~= 'number' then return refuse_type(keys[i], 'hash') end
+    if type(pcall('XLEN', keys[i + 1])) ~= 'number' then return refuse_type(keys[i + 1], 'stream') end
   end
-  for i = streams + 1, zsets do
-    if failed(pcall('XLEN', keys[i])) then return refuse_type(keys[i], 'stream') end
+  for i = hashes + 1, zsets do
+    if failed(pcall('HLEN', keys[i])) then return refuse_type(keys[i], 'hash') end
   end
   for i = zsets + 1, #keys do
     if failed(pcall('ZCARD', keys[i])) then return refuse_type(keys[i], 'zset') end
@@ -134,28 +137,34 @@ local function commit(keys, args)
   local moved = pcall('XGROUP', 'SETID', log, args[5], args[3], 'ENTRIESREAD', args[4])
   if failed(moved) then return moved end
 
-  local i, last = 8, #args
+  local live, before = args[6], args[7] + 1
+  local i, last, job = 10, #args, 3
   while i <= last do
     local op = args[i]
-    if op == 'E' then
-      local key, stop = keys[streams + args[i + 1]], i + 1 + 2 * args[i + 2]
-      for j = i + 3, stop, 2 do
-        call('XADD', key, args[j], 'e', args[j + 1])
+    if op == 'J' or op == 'K' then
+      job = job + 2
+      local state, events = keys[job], keys[job + 1]
+      local entries = i + 3 + 2 * args[i + 1]
+      local stop = entries + 2 * args[i + 2]
+      if entries > i + 3 then call('HSET', state, unpack(args, i + 3, entries - 1)) end
+      for j = entries, stop - 1, 2 do
+        local id = args[j]
+        local space = find(id, ' ', 1, true)
+        if space then
+          call('XADD', events, sub(id, space + 1), 'e', args[j + 1], 'mark', sub(id, 1, space - 1))
+        else
+          call('XADD', events, id, 'e', args[j + 1])
+        end
       end
-      i = stop + 2
+      if op == 'J' then call('SPUBLISH', live .. sub(state, before, -7), args[i + 4]) end
+      i = stop
     elseif op == 'H' then
       local stop = i + 2 + 2 * args[i + 2]
       call('HSET', keys[hashes + args[i + 1]], unpack(args, i + 3, stop))
       i = stop + 1
-    elseif op == 'P' then
-      call('SPUBLISH', args[i + 1], args[tonumber(args[i + 2])])
-      i = i + 3
     elseif op == 'Z' then
       call('ZADD', keys[zsets + args[i + 1]], args[i + 2], args[i + 3])
       i = i + 4
-    elseif op == 'M' then
-      call('XADD', keys[streams + args[i + 1]], args[i + 2], 'e', args[i + 3], 'mark', args[i + 4])
-      i = i + 5
     elseif op == 'R' then
       call('ZREM', keys[zsets + args[i + 1]], args[i + 2])
       i = i + 3

@@ -21,7 +21,7 @@ class PartitionKeys:
         dead: the stream of dead letters, under the positions that they had in the log.
     """
 
-    __slots__ = ("_job", "dead", "group", "live_prefix", "log", "owner", "partition", "prefix")
+    __slots__ = ("dead", "group", "job_prefix", "live_prefix", "log", "owner", "partition", "prefix")
 
     def __init__(self, namespace: str, partition: int) -> None:
         prefix = f"{namespace}:{{{partition}}}:"
@@ -32,35 +32,36 @@ class PartitionKeys:
         self.group = prefix + "group"
         self.dead = prefix + "dead"
         self.live_prefix = prefix + "live:"
-        self._job = prefix + "job:"
+        self.job_prefix = prefix + "job:"
 
     def index(self, name: str) -> str:
         """A sorted set of job ids by creation time: all of them (`""`), or those of a status or kind."""
         return f"{self.prefix}jobs:{name}" if name else f"{self.prefix}jobs"
 
     def state(self, job: str) -> str:
-        """Hash: the served snapshot, and what the projections keep beside it."""
-        return f"{self._job}{job}:state"
+        """Hash: the served `snapshot`, what the projections keep beside it, and ``src:…``: the newest `seq` of each."""
+        return f"{self.job_prefix}{job}:state"
 
     def events(self, job: str) -> str:
         """Stream: the job's history, under the positions of the log."""
-        return f"{self._job}{job}:events"
+        return f"{self.job_prefix}{job}:events"
+
+    def state_and_events(self, job: str) -> tuple[str, str]:
+        """The two keys that every commit of a job writes."""
+        key = f"{self.job_prefix}{job}:"
+        return key + "state", key + "events"
 
     def units(self, job: str) -> str:
         """Hash: each unit's state by its name."""
-        return f"{self._job}{job}:units"
+        return f"{self.job_prefix}{job}:units"
 
     def ranks(self, job: str) -> str:
         """Sorted set: the job's units in the order in which they joined."""
-        return f"{self._job}{job}:ranks"
-
-    def sources(self, job: str) -> str:
-        """Hash: the newest `seq` of each `src`."""
-        return f"{self._job}{job}:sources"
+        return f"{self.job_prefix}{job}:ranks"
 
     def created(self, job: str) -> str:
         """String, expiring: the digest of what the job was created with over HTTP."""
-        return f"{self._job}{job}:created"
+        return f"{self.job_prefix}{job}:created"
 
     def live(self, job: str) -> str:
         """Sharded channel: the doorbell of a job."""

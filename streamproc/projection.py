@@ -4,7 +4,8 @@ The engine decides when to fold and when to write; a projection decides what an 
 no server, so that folding the log again gives the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -15,28 +16,33 @@ from streamproc.position import millis, parse_rfc3339, rfc3339
 __all__ = ["Changes", "Projection", "millis", "parse_rfc3339", "rfc3339"]
 
 S = TypeVar("S")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Changes(Struct, gc=False):
     """What one projection writes for one job in one commit. Values are whole, never increments.
 
     Args:
+        weight: about how many bytes of memory the state takes now.
         fields: fields of the job's hash.
-        entries: of the job's history: position, payload, and the mark or None.
+        live: the field that watchers of the job are sent.
+        entries: of the job's history: position and payload, in turn.
+        marks: of those entries that have one, by position.
         units: state per unit, by name, for a projection that keeps it.
         ranks: where a new unit stands in the job's list of units, by name.
         units_dropped: the state of all units goes first, as at a new attempt.
         indexes: the job's score in an index of the partition, by the index's name; None takes it out.
-        live: what watchers of the job are sent.
     """
 
-    fields: dict[str, bytes] = {}
-    entries: list[tuple[str, bytes, str | None]] = []
-    units: dict[str, bytes] = {}
-    ranks: dict[str, int] = {}
+    weight: int
+    fields: Mapping[str, bytes] = _NOTHING
+    live: str | None = None
+    entries: Sequence[str | bytes] = ()
+    marks: Mapping[str, str] = _NOTHING
+    units: Mapping[str, bytes] = _NOTHING
+    ranks: Mapping[str, int] = _NOTHING
     units_dropped: bool = False
-    indexes: dict[str, int | None] = {}
-    live: bytes | None = None
+    indexes: Mapping[str, int | None] = _NOTHING
 
 
 class Projection(Protocol[S]):
@@ -74,9 +80,6 @@ class Projection(Protocol[S]):
 
     def load_unit(self, state: S, unit: str, saved: bytes | None) -> None:
         """Put a unit's saved state in place, or note that it has none."""
-
-    def weigh(self, state: S) -> int:
-        """About how many bytes of memory the state takes."""
 
 
 AnyProjection = Projection[Any]

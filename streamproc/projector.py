@@ -43,7 +43,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from streamproc.config import Config
 from streamproc.connection import connect, ensure_functions
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable
-from streamproc.folding import Batch, Cache, Poison, Slot, wanted_hashes
+from streamproc.folding import Batch, Cache, Poison, Slot
 from streamproc.log import Entry, Log, open_namespace
 from streamproc.ownership import Lease, Ownership
 from streamproc.projection import AnyProjection
@@ -207,7 +207,7 @@ class Projector:
 
     def _split(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Cut what was read into batches that aren't too large, and learn how large events are."""
-        sizes = [sum(map(len, fields)) for _, fields in entries]
+        sizes = [len(fields[-1]) for _, fields in entries]
         self._event_bytes = 1 + sum(sizes) // len(sizes)
         if sum(sizes) <= MAX_BATCH_BYTES:
             yield entries
@@ -265,13 +265,10 @@ class Projector:
         """The slots of a batch's jobs, with all that folding needs loaded."""
         touched, wanted = self._cache.enter(batch, partition.number, self._count)
         if wanted:
-            hashes = [wanted_hashes(want, partition.lease.keys, self._cache.state_fields) for want in wanted]
-            loaded = iter(await self._store.load([each for hashes_of in hashes for each in hashes_of]))
+            hashes = [each for want in wanted for each in self._cache.hashes(want, partition.lease.keys)]
+            values = iter(await self._store.load(hashes))
             for want in wanted:
-                state = next(loaded) if want.state else []
-                sources = next(loaded) if want.sources else []
-                units = next(loaded) if want.units else []
-                self._cache.place(want, state, sources, units)
+                self._cache.place(want, next(values), next(values))
         return touched
 
     async def _commit(self, partition: Partition, commit: Commit, touched: dict[str, Slot]) -> None:

@@ -15,8 +15,8 @@ from streamproc.projection import Changes
 __all__ = ["Commit", "Listed", "Store"]
 
 _KEEP_CREATED_SECONDS = 86_400
-_FIRST = 8
-"""Where the operations begin among the arguments of `sp_commit`, counted from 1."""
+_UNPACKED = 2000
+"""How many values Lua is given to unpack at once: it can some thousands."""
 
 
 class Commit:
@@ -35,70 +35,70 @@ class Commit:
         self.end = end
         self.read = read
         self._keys = keys
+        self._job_keys: list[str] = []
         self._hashes: list[str] = []
-        self._streams: list[str] = []
         self._zsets: dict[str, int] = {}
-        self._head = [holder, start, end, read, Keys.GROUP]
+        self._head = [holder, start, end, read, Keys.GROUP, keys.live_prefix, len(keys.job_prefix)]
         self._operations: list[str | bytes | int] = []
+
+    def job(self, job: str, sources: dict[str, int], changes: list[Changes]) -> None:
+        """What the projections write for a job, and the newest `seq` of each source that the batch heard from."""
+        fields: list[str | bytes | int] = []
+        entries: Sequence[str | bytes] = ()
+        bell = "K"
+        for change in changes:
+            if change.live is not None:
+                bell = "J"
+                fields[:0] = (change.live, change.fields[change.live])
+            for name, value in change.fields.items():
+                if name != change.live:
+                    fields += (name, value)
+            if change.entries:
+                entries = self._marked(change) if change.marks else change.entries
+        for source, newest in sources.items():
+            fields += ("src:" + source, newest)
+        state, events = self._keys.state_and_events(job)
+        self._job_keys += (state, events)
+        first, rest = fields[:_UNPACKED], fields[_UNPACKED:]
+        self._operations += (bell, len(first) // 2, len(entries) // 2, *first, *entries)
+        if rest:
+            self._fields(state, rest)
+        for change in changes:
+            if change.units or change.units_dropped or change.indexes:
+                self._units_and_indexes(job, change)
+
+    def _units_and_indexes(self, job: str, change: Changes) -> None:
+        operations, keys = self._operations, self._keys
+        if change.units_dropped:
+            self._hashes.append(keys.units(job))
+            operations += ("U", len(self._hashes), "V", self._zset(keys.ranks(job)))
+        if change.units:
+            self._fields(keys.units(job), [value for item in change.units.items() for value in item])
+        for unit, rank in change.ranks.items():
+            operations += ("Z", self._zset(keys.ranks(job)), rank, unit)
+        for index, score in change.indexes.items():
+            zset = self._zset(keys.index(index))
+            operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
+
+    def _marked(self, change: Changes) -> list[str | bytes]:
+        """Entries with their marks: a mark stands before its position, parted by a space."""
+        entries = list(change.entries)
+        for at in range(0, len(entries), 2):
+            position = entries[at]
+            assert isinstance(position, str)  # noqa: S101  (positions and payloads take turns)
+            mark = change.marks.get(position)
+            if mark is not None:
+                entries[at] = f"{mark} {position}"
+        return entries
 
     def _zset(self, name: str) -> int:
         return self._zsets.setdefault(name, len(self._zsets) + 1)
 
     def _fields(self, hash_key: str, flat: list[str | bytes | int]) -> None:
         self._hashes.append(hash_key)
-        # Lua unpacks at most some thousand values at once.
-        for at in range(0, len(flat), 2000):
-            part = flat[at : at + 2000]
+        for at in range(0, len(flat), _UNPACKED):
+            part = flat[at : at + _UNPACKED]
             self._operations += ("H", len(self._hashes), len(part) // 2, *part)
-
-    def sources(self, job: str, newest: dict[str, int]) -> None:
-        """The newest `seq` of each source that the batch heard from."""
-        self._fields(self._keys.sources(job), [value for item in newest.items() for value in item])
-
-    def changes(self, job: str, fields: dict[str, bytes], changes: list[Changes]) -> None:
-        """What the projections write for a job; `fields` are those of all of them, for one hash."""
-        operations, keys = self._operations, self._keys
-        start = len(operations)
-        if fields:
-            self._fields(keys.state(job), [value for item in fields.items() for value in item])
-        for change in changes:
-            if change.entries:
-                self._history(job, change.entries)
-            if change.units_dropped:
-                self._hashes.append(keys.units(job))
-                operations += ("U", len(self._hashes), "V", self._zset(keys.ranks(job)))
-            if change.units:
-                self._fields(keys.units(job), [value for item in change.units.items() for value in item])
-            for unit, rank in change.ranks.items():
-                operations += ("Z", self._zset(keys.ranks(job)), rank, unit)
-            for index, score in change.indexes.items():
-                zset = self._zset(keys.index(index))
-                operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
-            if change.live is not None:
-                operations += ("P", keys.live(job), _FIRST + self._where(change.live, start))
-
-    def _where(self, value: bytes, start: int) -> int:
-        """Where a value stands among the operations, so that it isn't sent twice."""
-        for at in range(start, len(self._operations)):
-            if self._operations[at] is value:
-                return at
-        raise ValueError("what watchers are sent must be one of the fields")
-
-    def _history(self, job: str, entries: list[tuple[str, bytes, str | None]]) -> None:
-        operations = self._operations
-        self._streams.append(self._keys.events(job))
-        stream = len(self._streams)
-        start = -1
-        for position, payload, mark in entries:
-            if mark is not None:
-                operations += ("M", stream, position, payload, mark)
-                start = -1
-                continue
-            if start < 0:
-                start = len(operations) + 2
-                operations += ("E", stream, 0)
-            operations += (position, payload)
-            operations[start] += 1  # type: ignore[operator]
 
     def dead_letter(self, position: str, fields: Sequence[bytes], reason: str) -> None:
         """Keep an entry that could not be folded, as it was, with the reason."""
@@ -107,8 +107,8 @@ class Commit:
     def arguments(self) -> list[Any]:
         """Number of keys, keys and arguments of the call."""
         keys = self._keys
-        names = [keys.owner, keys.group, keys.log, keys.dead, *self._hashes, *self._streams, *self._zsets]
-        return [len(names), *names, *self._head, len(self._hashes), len(self._streams), *self._operations]
+        names = [keys.owner, keys.group, keys.log, keys.dead, *self._job_keys, *self._hashes, *self._zsets]
+        return [len(names), *names, *self._head, len(self._job_keys) // 2, len(self._hashes), *self._operations]
 
 
 class Listed(Struct):
@@ -144,18 +144,44 @@ class Store:
 
     async def load(self, wanted: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
         """Fields of many hashes of one partition: for each key and its fields their values."""
+        asked = [(key, fields) for key, fields in wanted if fields]
         arguments: list[str | int] = []
-        for _, fields in wanted:
+        for _, fields in asked:
             arguments.append(len(fields))
             arguments += fields
         reply: list[list[bytes | None]] = await call(
-            self._client, "FCALL_RO", "sp_load", len(wanted), *(key for key, _ in wanted), *arguments
+            self._client, "FCALL_RO", "sp_load", len(asked), *(key for key, _ in asked), *arguments
         )
-        return reply
+        values = iter(reply)
+        return [next(values) if fields else [] for _, fields in wanted]
 
     async def snapshot(self, job: str) -> bytes | None:
         """A job's snapshot as it is stored, or None where no event of it was folded."""
         return await self.field(job, "snapshot")
+
+    async def current(self, jobs: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        """For each job the life that its partition is in and its snapshot, in one round trip."""
+        groups = list({self._keys.of(job).group: None for job in jobs})
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for group in groups:
+                    pipe.hget(group, "incarnation")
+                for job in jobs:
+                    pipe.hget(self._keys.of(job).state(job), "snapshot")
+                replies = await pipe.execute()
+        lives = {group: life.decode() if life else "" for group, life in zip(groups, replies, strict=False)}
+        return [
+            (lives[self._keys.of(job).group], snapshot)
+            for job, snapshot in zip(jobs, replies[len(groups) :], strict=True)
+        ]
+
+    async def owned(self) -> int:
+        """How many partitions have an owner."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for keys in self._keys.partitions:
+                    pipe.exists(keys.owner)
+                return sum(await pipe.execute())
 
     async def field(self, job: str, name: str) -> bytes | None:
         """One field of a job's state."""

@@ -1,7 +1,7 @@
 """Folding without a server: what the log should come to."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +51,9 @@ class MemoryStore:
         batch = Batch(entries)
         touched, wanted = self.cache.enter(batch, self.keys.partition, self.partitions)
         for want in wanted:
-            job = want.slot.job
-            state = self.hashes.get(self.keys.state(job), {})
-            sources = self.hashes.get(self.keys.sources(job), {})
-            units = self.hashes.get(self.keys.units(job), {})
-            self.cache.place(
-                want,
-                [state.get(field) for field in self.cache.state_fields] if want.state else [],
-                [sources.get(name) for name in want.sources],
-                [units.get(name) for name in want.units],
-            )
+            (state, fields), (units, names) = self.cache.hashes(want, self.keys)
+            saved, saved_units = self.hashes.get(state, {}), self.hashes.get(units, {})
+            self.cache.place(want, [saved.get(field) for field in fields], [saved_units.get(name) for name in names])
         self.cache.fold(batch, touched, carefully=False)
         self.read += batch.size
         commit = Commit(self.keys, "", "", batch.end, self.read)
@@ -79,23 +72,23 @@ class MemoryStore:
     def _apply(self, arguments: list[Any]) -> None:
         count = arguments[0]
         keys, args = arguments[1 : count + 1], arguments[count + 1 :]
-        hashes, streams = keys[4:][: args[5]], keys[4 + args[5] :][: args[6]]
-        zsets = keys[4 + args[5] + args[6] :]
-        operations = iter(args[7:])
+        jobs, number = args[7], args[8]
+        job_keys = iter(keys[4:][: 2 * jobs])
+        hashes, zsets = keys[4 + 2 * jobs :][:number], keys[4 + 2 * jobs + number :]
+        operations = iter(args[9:])
         for op in operations:
             match op:
+                case "J" | "K":
+                    fields, entries = next(operations), next(operations)
+                    self._put(next(job_keys), operations, fields)
+                    stream = self.streams.setdefault(next(job_keys), [])
+                    for _ in range(entries):
+                        mark, _, position = next(operations).rpartition(" ")
+                        marked = [b"mark", mark.encode()] if mark else []
+                        stream.append((position, [b"e", next(operations), *marked]))
                 case "H":
-                    target = self.hashes.setdefault(hashes[next(operations) - 1], {})
-                    for _ in range(next(operations)):
-                        name, value = next(operations), next(operations)
-                        target[name] = value if isinstance(value, bytes) else str(value).encode()
-                case "E":
-                    stream = self.streams.setdefault(streams[next(operations) - 1], [])
-                    for _ in range(next(operations)):
-                        stream.append((next(operations), [b"e", next(operations)]))
-                case "M":
-                    stream = self.streams.setdefault(streams[next(operations) - 1], [])
-                    stream.append((next(operations), [b"e", next(operations), b"mark", next(operations).encode()]))
+                    target = hashes[next(operations) - 1]
+                    self._put(target, operations, next(operations))
                 case "Z":
                     zset = self.zsets.setdefault(zsets[next(operations) - 1], {})
                     score, member = next(operations), next(operations)
@@ -106,14 +99,18 @@ class MemoryStore:
                     self.hashes.pop(hashes[next(operations) - 1], None)
                 case "V":
                     self.zsets.pop(zsets[next(operations) - 1], None)
-                case "P":
-                    next(operations), next(operations)
                 case "X":
                     number, position = next(operations), next(operations)
                     fields = [next(operations) for _ in range(2 * number)]
                     self.streams.setdefault(self.keys.dead, []).append(
                         (position, [value.encode() if isinstance(value, str) else value for value in fields])
                     )
+
+    def _put(self, key: str, operations: Iterator[Any], fields: int) -> None:
+        target = self.hashes.setdefault(key, {})
+        for _ in range(fields):
+            name, value = next(operations), next(operations)
+            target[name] = value if isinstance(value, bytes) else str(value).encode()
 
     def contents(self) -> dict[str, Any]:
         """Everything, for comparing byte for byte; empty keys don't exist on a server either."""
