@@ -46,13 +46,13 @@ async def test_an_unchanged_snapshot_is_not_sent_again(service: Service) -> None
     assert response.headers["etag"] != tag
 
 
-@pytest.mark.parametrize("path", ["", "/units", "/events", "/stream"])
-@pytest.mark.parametrize("job", ["unknown", "a%20b", "{1}", "x" * 201])
-async def test_an_unknown_job_is_a_problem_404(service: Service, path: str, job: str) -> None:
-    response = await service.http.get(f"/v1/jobs/{job}{path}")
-    assert response.status_code == 404
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["status"] == 404
+async def test_an_unknown_job_is_a_problem_404(service: Service) -> None:
+    for job in ("unknown", "a%20b", "{1}", "x" * 201):
+        for path in ("", "/units", "/events", "/stream"):
+            response = await service.http.get(f"/v1/jobs/{job}{path}")
+            assert response.status_code == 404
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.json()["status"] == 404
 
 
 async def test_jobs_are_listed_newest_first_page_by_page(service: Service) -> None:
@@ -97,26 +97,15 @@ async def test_a_list_is_narrowed_by_status_and_kind(service: Service) -> None:
     assert await listed(status="failed") == []
 
 
-@pytest.mark.parametrize(
-    ("query", "parameter"),
-    [
-        ("limit=0", "limit"),
-        ("limit=501", "limit"),
-        ("limit=x", "limit"),
-        ("limit=%D9%A3", "limit"),
-        ("status=done", "status"),
-        ("kind=", "kind"),
-        ("cursor=%00", "cursor"),
-        ("cursor=a", "cursor"),
-        ("cursor=AAAA", "cursor"),
-    ],
-)
-async def test_a_bad_parameter_is_named(service: Service, query: str, parameter: str) -> None:
-    response = await service.http.get(f"/v1/jobs?{query}")
-    assert response.status_code == 400
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["parameter"] == parameter
-    assert parameter in response.json()["detail"]
+async def test_a_bad_parameter_is_named(service: Service) -> None:
+    for query in (
+        *("limit=0", "limit=501", "limit=x", "limit=%D9%A3", "status=done", "kind=", "kind=" + "x" * 257),
+        *("cursor=%00", "cursor=a", "cursor=AAAA", "cursor=%FF"),
+    ):
+        response = await service.http.get(f"/v1/jobs?{query}")
+        assert response.status_code == 400, query
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["parameter"] == query.partition("=")[0]
 
 
 async def test_units_are_paged_in_the_order_in_which_they_joined(service: Service) -> None:
@@ -186,11 +175,9 @@ async def test_the_log_is_replayed_with_what_is_no_event(service: Service) -> No
     assert lines(rest.text) == of_one[2:]
 
 
-@pytest.mark.parametrize(
-    "query", ["partition=4", "partition=-1", "after=1-1", "partition=1&after=x", "partition=0&after=ab.1-1"]
-)
-async def test_a_bad_place_in_the_log_is_refused(service: Service, query: str) -> None:
-    assert (await service.http.get(f"/v1/log?{query}")).status_code == 400
+async def test_a_bad_place_in_the_log_is_refused(service: Service) -> None:
+    for query in ("partition=4", "partition=-1", "after=1-1", "partition=1&after=x", "partition=0&after=ab.1-1"):
+        assert (await service.http.get(f"/v1/log?{query}")).status_code == 400, query
 
 
 async def test_what_is_not_there_is_a_problem_too(service: Service) -> None:

@@ -85,26 +85,27 @@ class _Protocol(HttpToolsProtocol):
     """HTTP/1.1 with a limit to what comes before a body, and a way to drop a connection that takes nothing."""
 
     _head_bytes = 0
-    _in_head = True
+    _in_body = False
+    _was_in_body = False
 
     def data_received(self, data: bytes) -> None:
+        self._was_in_body = self._in_body
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        self._head_bytes = 0 if self._was_in_body else self._head_bytes + len(data)
         if self._head_bytes > _MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_body = self._was_in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         super().on_message_complete()
-        self._in_head = True
 
 
 class _Server(uvicorn.Server):

@@ -48,7 +48,7 @@ class Service(NamedTuple):
 @asynccontextmanager
 async def serving(config: Config, *, uds: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway that listens, and a client of it. Leaving stops it."""
-    stop, listening = anyio.Event(), anyio.Event()
+    stop, listening, ended = anyio.Event(), anyio.Event(), anyio.Event()
     url = ""
 
     def started(where: str) -> None:
@@ -58,6 +58,7 @@ async def serving(config: Config, *, uds: str | None = None) -> AsyncIterator[ht
 
     async def run() -> None:
         await gateway.serve(config, stop=stop, started=started, uds=uds)
+        ended.set()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
@@ -70,6 +71,7 @@ async def serving(config: Config, *, uds: str | None = None) -> AsyncIterator[ht
                 yield http
             finally:
                 stop.set()
+                await ended.wait()  # what streams say at the end is still read
 
 
 @asynccontextmanager
