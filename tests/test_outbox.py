@@ -102,6 +102,17 @@ def test_what_is_not_confirmed_is_taken_again_with_the_same_bytes() -> None:
     assert outbox.take(until=0) == [before[1]]
 
 
+def test_progress_is_held_as_long_as_it_cannot_go_out() -> None:
+    outbox = make()
+    for _ in range(BATCH_EVENTS):
+        outbox.keep(Event(job="j", type="unit.finished", unit="u"))
+    for percent in range(5):
+        assert len(outbox.take(until=0) or ()) == BATCH_EVENTS
+        outbox.latest("job", progress(percent))
+    outbox.confirm()
+    assert [event["percent"] for event in sent(outbox)] == [4]
+
+
 def test_a_full_buffer_keeps_lifecycle_and_sums_counts_and_drops_progress() -> None:
     outbox = make(interval=0, max_bytes=10_000)
     for number in range(10_000):

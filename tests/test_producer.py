@@ -297,7 +297,12 @@ def test_a_loop_that_breaks_off_says_how_far_it_came(sp: Producer, log: LogReade
             if row == 20:
                 break
         job.percent(99)
+    with sp.job("l") as job:
+        rows = job.track(range(4))
+        assert [next(rows), next(rows), next(rows)] == [0, 1, 2]
     sp.flush()
+    assert log.events("l")[-2]["done"] == 2
+    assert next(rows) == 3
     assert log.snapshot("j")["percent"] == 71.25
     assert log.types("j")[-1] == "job.failed"
     assert log.events("k")[-2]["percent"] == 99.0

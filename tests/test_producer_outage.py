@@ -202,6 +202,18 @@ def test_closing_is_bounded_and_says_what_was_not_delivered(
     ]
 
 
+def test_a_server_that_comes_back_empty_gets_its_facts_anew(own_server: Server, own_log: LogReader) -> None:
+    with streamproc.connect(own_server.url, partitions=16) as sp, sp.job("j") as job:
+        sp.flush()
+        own_log.client.flushall()
+        own_server.stop()
+        job.note("still here")
+        assert not sp.flush(0.1)
+        own_server.start()
+    assert own_log.client.hgetall("sp:meta") == {b"format": b"1", b"partitions": b"16"}
+    assert own_log.types("j") == ["job.noted", "job.finished"]
+
+
 def test_a_server_out_of_memory_gets_everything_once_it_has_some(own_server: Server, own_log: LogReader) -> None:
     with streamproc.connect(own_server.url) as sp, sp.job("j") as job:
         sp.flush()
