@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -306,6 +308,11 @@ def test_a_signal_handler_may_report_while_the_work_reports(server_url: str, nam
     assert log.snapshot("j")["duplicates"] == 0
     numbers = [event["seq"] for event in log.events("j")]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert streamproc.__version__ == project["project"]["version"]
 
 
 def test_importing_the_package_is_cheap() -> None:
