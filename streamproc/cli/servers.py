@@ -65,12 +65,12 @@ def up(
 
     async def main() -> None:
         async with stopping_by_signals() as stopping, running(config, embedding, projectors, stopping) as where:
-            if as_json:
-                click.echo(msgspec.json.encode(where))
             shown = config_of(redis=where.redis).redis_shown
             say(f"streamproc is up; Ctrl-C stops it\n  gateway  {where.gateway}\n  redis    {shown}")
             if where.data:
                 say(f"  data     {where.data}")
+            if as_json:
+                click.echo(msgspec.json.encode(where))
             await stopping.asked.wait()
             say("stopping")
 
@@ -90,9 +90,10 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
     config = config_of(**given)
 
     def started() -> None:
-        say("the projector is a member")
         if as_json:
             click.echo(msgspec.json.encode({"redis": config.redis_shown}))
+        else:
+            say(f"the projector is a member at {config.redis_shown}")
 
     async def main() -> None:
         async with stopping_by_signals() as stopping, anyio.create_task_group() as tasks:
@@ -115,9 +116,10 @@ def gateway(as_json: bool, **given: Any) -> None:
     config = config_of(**given)
 
     def started(url: str) -> None:
-        say(f"the gateway listens on {url}")
         if as_json:
             click.echo(msgspec.json.encode({"gateway": url}))
+        else:
+            say(f"the gateway listens on {url}")
 
     async def main() -> None:
         async with stopping_by_signals() as stopping:
