@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 from click.testing import CliRunner, Result
@@ -44,15 +45,9 @@ def emit(up: Up, *events: dict[str, Any]) -> None:
     assert done.returncode == 0, done.stderr
     last = {where["job"]: where["position"] for where in map(json.loads, done.stdout.splitlines())}
 
-    def folded() -> bool:
-        return all(snapshot(up, job).get("position") == position for job, position in last.items())
-
-    wait_for(folded, "folding")
-
-
-def snapshot(up: Up, job: str) -> dict[str, Any]:
-    shown = up.command("show", job, "--json")
-    return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
+    with httpx.Client(base_url=up.gateway, trust_env=False) as http:
+        for job, position in last.items():
+            wait_for(lambda: position in http.get(f"/v1/jobs/{job}").text, "folding")  # noqa: B023 - called at once
 
 
 # emit ----------------------------------------------------------------------------------------------------------------
