@@ -141,8 +141,9 @@ class Client:
                     raise _error(response.status_code, await response.aread(), job)
                 yield response
         except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
             raise ServerUnavailable(
-                f"no answer from the gateway at {self.name}: {error or type(error).__name__}"
+                f"no answer from the gateway at {self.name} ({reason}): is `streamproc up` running there?"
             ) from error
 
 

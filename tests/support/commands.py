@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,8 +65,11 @@ class Up:
         return [child for child in found if name in " ".join(child.cmdline())]
 
     def stop(self, number: int) -> int:
-        """Send a signal and wait. Returns the exit code."""
-        self.process.send_signal(number)
+        """Send a signal and wait; Ctrl-C goes to the whole group, as a terminal sends it. Returns the exit code."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         return self.process.wait(DEADLINE)
 
     def command(self, *arguments: str, input: str | bytes = b"") -> subprocess.CompletedProcess[str]:  # noqa: A002
@@ -85,6 +89,7 @@ def start_up(data: Path, *arguments: str, **variables: str) -> Iterator[Up]:
             stderr=stderr,
             stdin=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
             env=environment(STREAMPROC_PORT="0", STREAMPROC_REDIS_PORT="0", **variables),
         ) as process,
     ):

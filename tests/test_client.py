@@ -1,0 +1,89 @@
+"""The client of the gateway: streams are parsed as they come in pieces, and taken up where they broke."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from streamproc.client import Client
+from streamproc.errors import ServerUnavailable, UnknownJob
+
+pytestmark = pytest.mark.anyio
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def client(handler: Handler) -> Client:
+    return Client(
+        httpx.AsyncClient(base_url="http://gateway", transport=httpx.MockTransport(handler)), "http://gateway"
+    )
+
+
+def pieces(*parts: bytes) -> httpx.Response:
+    async def body() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    return httpx.Response(200, content=body())
+
+
+async def test_messages_may_come_in_any_pieces() -> None:
+    snapshot = b'id: t.1-0\r\nevent: snapshot\r\ndata: {"a":\r\ndata: "\xe2\x80\xa8"}\r\n\r\n'
+    text = b": hello\r\n\r\n" + snapshot + b"event: end\ndata: {}\n\n"
+    for size in range(1, len(text)):
+        parts = [text[at : at + size] for at in range(0, len(text), size)]
+        found = [each async for each in client(lambda _, parts=parts: pieces(*parts)).watch("a")]  # type: ignore[misc]
+        assert found == [b'{"a":\n"\xe2\x80\xa8"}']
+
+
+async def test_a_stream_that_breaks_is_taken_up_after_the_last_message() -> None:
+    answers = [
+        pieces(b"id: t.1-0\nevent: snapshot\ndata: 1\n\nid: t.2-0\nevent: snapshot\nda"),
+        pieces(b"id: t.2-0\nevent: snapshot\ndata: 2\n\n"),
+        httpx.Response(503, json={"detail": "not now"}),
+        pieces(b"event: end\ndata: {}\n\n"),
+    ]
+    resumed = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        resumed.append(request.headers.get("last-event-id"))
+        return answers[len(resumed) - 1]
+
+    assert [each async for each in client(handle).watch("a")] == [b"1", b"2"]
+    assert resumed == [None, "t.1-0", "t.2-0", "t.2-0"]
+
+
+async def test_a_reset_begins_anew() -> None:
+    answers = [
+        pieces(b"id: t.1-0\nevent: snapshot\ndata: 1\n\nevent: reset\ndata: {}\n\n"),
+        pieces(b"id: u.1-0\nevent: snapshot\ndata: 2\n\nevent: end\ndata: {}\n\n"),
+    ]
+    resumed = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        resumed.append(request.headers.get("last-event-id"))
+        return answers[len(resumed) - 1]
+
+    assert [each async for each in client(handle).watch("a")] == [b"1", b"2"]
+    assert resumed == [None, None]
+
+
+async def test_a_gateway_that_never_answered_is_an_error_at_once() -> None:
+    asked = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(ServerUnavailable, match="is `streamproc up` running there"):
+        _ = [each async for each in client(handle).watch("a")]
+    assert len(asked) == 1
+
+
+async def test_a_job_id_can_not_leave_its_place_in_the_path() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.url.raw_path == b"/v1/jobs/..%2Fkinds%3Fa"
+        return httpx.Response(404, json={"detail": "no such job"})
+
+    with pytest.raises(UnknownJob):
+        await client(handle).snapshot("../kinds?a")
