@@ -40,7 +40,7 @@ def begin_attempt(state: State, attempt: int) -> None:
     job.units = UnitCounts()
     state.units = {}
     state.units_dropped = state.units_complete = True
-    state.touched_units = set()
+    state.touched_units = {}
     state.new_members = {}
     state.sums = Sums(
         created=sums.created,
@@ -369,7 +369,7 @@ def _unit(state: State, name: str) -> Unit:
     unit = state.units.get(name)
     if unit is None:
         unit = state.units[name] = Unit(name)
-    state.touched_units.add(name)
+    state.touched_units[name] = None
     return unit
 
 
@@ -456,7 +456,7 @@ def _unit_effect(then: Callable[[State, Unit, Event, int], None], *, adds: bool 
         if unit is None:
             unit = _unit(state, event.unit)
         else:
-            state.touched_units.add(event.unit)
+            state.touched_units[event.unit] = None
         if event.attempt is not None and event.attempt != unit.attempt and not _attempt(state, unit, event.attempt):
             return Mark.SUPERSEDED
         if unit.status in _FINAL:

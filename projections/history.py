@@ -79,7 +79,7 @@ class History:
         return state.history
 
     def save(self, state: State) -> Changes:
-        changes = Changes(weight=300 + 400 * len(state.history.attempts), entries=state.entries)
+        changes = Changes(weight=250 + 400 * len(state.history.attempts), entries=state.entries)
         state.entries = []
         if state.marks:
             changes.marks = state.marks

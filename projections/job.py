@@ -205,7 +205,7 @@ class State:
         self.indicators = {indicator.label: indicator for indicator in job.indicators}
         self.units: dict[str, Unit | None] = {}
         self.units_complete = False
-        self.touched_units: set[str] = set()
+        self.touched_units: dict[str, None] = {}
         self.new_members: dict[str, int] = {}
         self.units_dropped = False
         self.indexed_status: str | None = None

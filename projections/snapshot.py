@@ -112,7 +112,7 @@ class Snapshot:
         if state.params is not None:
             fields["params"] = state.params
             state.params = None
-        weight = 2000 + 700 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
+        weight = 1800 + 400 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
         changes = Changes(weight=weight, fields=fields, live="snapshot")
         if state.units_dropped:
             changes.units_dropped = True

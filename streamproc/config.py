@@ -36,7 +36,7 @@ class Config(Struct, frozen=True, kw_only=True):
     port: int = DEFAULT_PORT
     insecure: bool = False
     lease_seconds: float = 5.0
-    cache_bytes: int = 256 * 1024 * 1024
+    cache_bytes: int = 512 * 1024 * 1024
 
     @property
     def redis_shown(self) -> str:

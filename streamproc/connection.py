@@ -22,6 +22,14 @@ __all__ = ["FUNCTIONS_VERSION", "call", "connect", "ensure_functions", "server_e
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""
 
+_PASSING: Final = (
+    rx.OutOfMemoryError,
+    rx.ReadOnlyError,
+    rx.ClusterDownError,  # MASTERDOWN too
+    rx.TryAgainError,
+)
+"""Refusals that waiting may mend. redis-py takes the word from their text."""
+
 _CONNECTIONS: Final = 32
 
 
@@ -64,8 +72,12 @@ def server_errors() -> Iterator[None]:
     """Raise the server's errors as ours: `ServerError` and below, `Fenced`, `CursorConflict`."""
     try:
         yield
+    except (rx.AuthenticationError, rx.AuthorizationError, rx.NoPermissionError) as error:
+        raise UnfitServer(f"the Redis server refuses our name or password: {error}") from error
     except (rx.ConnectionError, rx.TimeoutError, ConnectionError, TimeoutError) as error:
         raise ServerUnavailable(f"no answer from the Redis server: {error}") from error
+    except _PASSING as error:
+        raise ServerUnavailable(f"the Redis server cannot serve now: {error}") from error
     except rx.ResponseError as error:
         raise _ours(str(error)) from error
 
@@ -89,10 +101,10 @@ def _ours(text: str) -> Exception:
             return CursorConflict(rest)
         case "WRONGTYPE":
             return WrongKey(rest)
-        case "OOM" | "LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "MISCONF" | "CLUSTERDOWN" | "TRYAGAIN":
-            return ServerUnavailable(text)
+        case "BUSY" | "MISCONF":
+            return ServerUnavailable(f"the Redis server cannot serve now: {text}")
     if "Function not found" in text:
-        return ServerUnavailable("the server lost streamproc's functions; they are loaded again at the next start")
+        return ServerUnavailable("the Redis server lost streamproc's functions, which are loaded anew on connecting")
     return ServerError(text)
 
 

@@ -50,7 +50,6 @@ class Slot:
     """
 
     __slots__ = (
-        "folds",
         "job",
         "new_weight",
         "partition",
@@ -66,10 +65,9 @@ class Slot:
         self.job = job
         self.partition = partition
         self.states: list[object] = []
-        self.folds: list[tuple[object, ...]] = []
         self.sources: dict[str, int] = {}
         self.sources_complete = False
-        self.touched_sources: dict[str, int] = {}
+        self.touched_sources: dict[str, int] | None = None
         self.pins = 0
         self.weight = 0
         self.new_weight = 0
@@ -133,6 +131,7 @@ class Cache:
         self.max_bytes = max_bytes
         self.weight = 0
         self.state_fields = [field for projection in projections for field in projection.fields]
+        self._evolves = [projection.evolve for projection in projections]
         self._saves = [projection.save for projection in projections]
         self._keepers = [at for at, projection in enumerate(projections) if projection.keeps_units]
         self._slots: OrderedDict[str, Slot] = OrderedDict()
@@ -197,9 +196,6 @@ class Cache:
             else:
                 slot.states = [projection.initial(slot.job) for projection in self.projections]
                 slot.sources_complete = True
-            slot.folds = [
-                (projection.evolve, its) for projection, its in zip(self.projections, slot.states, strict=True)
-            ]
         for name, newest in zip(want.sources, sources, strict=True):
             if newest is not None:
                 slot.sources[name] = int(newest)
@@ -214,6 +210,7 @@ class Cache:
         Raises:
             Poison: by careful folding only; otherwise whatever a fold raised.
         """
+        evolves = self._evolves
         for recorded in batch.recorded:
             event = recorded.event
             slot = touched[event.job]
@@ -223,12 +220,16 @@ class Cache:
                 if newest is not None and number <= newest:
                     recorded.mark = Mark.DUPLICATE
                 else:
-                    slot.sources[source] = slot.touched_sources[source] = number
+                    slot.sources[source] = number
+                    if slot.touched_sources is None:
+                        slot.touched_sources = {source: number}
+                    else:
+                        slot.touched_sources[source] = number
             if carefully:
                 self._fold_carefully(slot, recorded)
                 continue
-            for evolve, state in slot.folds:
-                evolve(state, recorded)  # type: ignore[operator]
+            for evolve, state in zip(evolves, slot.states):  # noqa: B905  (as long as each other, and this is hot)
+                evolve(state, recorded)
 
     def _fold_carefully(self, slot: Slot, recorded: RecordedEvent) -> None:
         try:
@@ -245,8 +246,7 @@ class Cache:
         for job, slot in touched.items():
             changes = [save(state) for save, state in zip(self._saves, slot.states, strict=True)]
             commit.job(job, slot.touched_sources, changes)
-            if slot.touched_sources:
-                slot.touched_sources = {}
+            slot.touched_sources = None
             weight = _OWN_WEIGHT + _SOURCE_WEIGHT * len(slot.sources)
             for change in changes:
                 weight += change.weight

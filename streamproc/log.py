@@ -25,12 +25,14 @@ async def open_namespace(client: Redis, namespace: str, partitions: int) -> Keys
         UnfitServer: it was created in a format that this version does not speak.
     """
     meta = f"{namespace}:meta"
-    with server_errors():
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.hsetnx(meta, "format", str(FORMAT))
-            pipe.hsetnx(meta, "partitions", str(partitions))
-            pipe.hmget(meta, "format", "partitions")
-            stored = (await pipe.execute())[2]
+    stored = await call(client, "HMGET", meta, "format", "partitions")
+    if None in stored:
+        with server_errors():
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.hsetnx(meta, "format", str(FORMAT))
+                pipe.hsetnx(meta, "partitions", str(partitions))
+                pipe.hmget(meta, "format", "partitions")
+                stored = (await pipe.execute())[2]
     if stored[0] != str(FORMAT).encode() or not stored[1].isdigit():
         raise UnfitServer(f"{meta} says format {stored[0]!r} with {stored[1]!r} partitions; this version speaks 1")
     return Keys(namespace, int(stored[1]))
@@ -63,7 +65,9 @@ class Log:
             ServerError: nobody knows then how many were appended; with `src` and `seq` sending again is harmless.
         """
         with server_errors():
-            async with self._client.pipeline(transaction=False) as pipe:
+            # In one transaction: were an event refused (out of memory) and a later one of its source not,
+            # the refused one would count as a duplicate when it is sent again.
+            async with self._client.pipeline(transaction=True) as pipe:
                 for job, payload in payloads:
                     pipe.execute_command("XADD", self._keys.of(job).log, "*", "e", payload)
                 replies = await pipe.execute(raise_on_error=True)

@@ -5,7 +5,7 @@ import secrets
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from streamproc.connection import call
+from streamproc.connection import call, server_errors
 from streamproc.keys import Keys, PartitionKeys
 
 __all__ = ["Lease", "Ownership"]
@@ -75,10 +75,13 @@ class Ownership:
         holder, cursor, read, incarnation = (part.decode() for part in reply)
         return Lease(keys, holder, cursor, int(read), incarnation)
 
-    async def renew(self, lease: Lease) -> bool:
-        """Hold a lease for longer; False where it is lost."""
-        renewed: int = await call(self._client, "FCALL", "sp_renew", 1, lease.keys.owner, lease.holder, self._lease_ms)
-        return renewed == 1
+    async def renew(self, leases: list[Lease]) -> list[bool]:
+        """Hold leases for longer; False for those that are lost. One round trip: a busy process has few to spare."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for lease in leases:
+                    pipe.fcall("sp_renew", 1, lease.keys.owner, lease.holder, str(self._lease_ms))
+                return [renewed == 1 for renewed in await pipe.execute()]
 
     async def release(self, lease: Lease) -> None:
         """Give a partition back."""

@@ -139,8 +139,10 @@ class Projector:
     async def _keep_leases(self) -> None:
         while True:
             await anyio.sleep(self._renew_seconds)
-            for partition in list(self._owned.values()):
-                if not await self._ownership.renew(partition.lease) and partition.number in self._owned:
+            held = list(self._owned.values())
+            renewed = await self._ownership.renew([partition.lease for partition in held])
+            for partition, ours in zip(held, renewed, strict=True):
+                if not ours:
                     self._drop(partition, "the lease was lost")
             await self._balance()
 

@@ -41,7 +41,7 @@ class Commit:
         self._head = [holder, start, end, read, Keys.GROUP, keys.live_prefix, len(keys.job_prefix)]
         self._operations: list[str | bytes | int] = []
 
-    def job(self, job: str, sources: dict[str, int], changes: list[Changes]) -> None:
+    def job(self, job: str, sources: dict[str, int] | None, changes: list[Changes]) -> None:
         """What the projections write for a job, and the newest `seq` of each source that the batch heard from."""
         fields: list[str | bytes | int] = []
         entries: Sequence[str | bytes] = ()
@@ -55,7 +55,7 @@ class Commit:
                     fields += (name, value)
             if change.entries:
                 entries = self._marked(change) if change.marks else change.entries
-        for source, newest in sources.items():
+        for source, newest in (sources or {}).items():
             fields += ("src:" + source, newest)
         state, events = self._keys.state_and_events(job)
         self._job_keys += (state, events)

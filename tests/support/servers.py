@@ -1,5 +1,6 @@
 """Real servers on free loopback ports, each in its own folder."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -44,6 +45,7 @@ class Server:
                 [
                     self.binary,
                     *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""),
+                    *os.environ.get("OPTS", "").split(),
                     *("--appendonly", "yes", "--appendfsync", "everysec", *self.options),
                 ],
                 stdout=log,
