@@ -88,25 +88,25 @@ class Subscription:
 
     async def _listen(self) -> None:
         """Connect, subscribe to all that is wanted, and hear until the connection breaks."""
-        async with connect(self._url) as client:
+        client = connect(self._url)
+        try:
             with server_errors():
                 connection: Any = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-                try:
-                    # Fill `missing` before anybody else may subscribe over this connection.
-                    self._missing = set(self._wanted)
-                    self._connection = connection
-                    for name in tuple(self._missing):
-                        await self._send("SSUBSCRIBE", name)
-                    if not self._missing:
-                        self._restored()
-                    while True:
-                        message = await connection.read_response(timeout=_SILENCE_SECONDS, disconnect_on_error=False)
-                        if message is None:
-                            raise ServerUnavailable(f"it said nothing for {_SILENCE_SECONDS:.0f} s")
-                        self._hear(message)
-                finally:
-                    await connection.disconnect(nowait=True)
-                    await client.connection_pool.release(connection)
+                # Fill `missing` before anybody else may subscribe over this connection.
+                self._missing = set(self._wanted)
+                self._connection = connection
+                for name in tuple(self._missing):
+                    await self._send("SSUBSCRIBE", name)
+                if not self._missing:
+                    self._restored()
+                while True:
+                    message = await connection.read_response(timeout=_SILENCE_SECONDS, disconnect_on_error=False)
+                    if message is None:
+                        raise ServerUnavailable(f"it said nothing for {_SILENCE_SECONDS:.0f} s")
+                    self._hear(message)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await client.aclose()
 
     def _hear(self, message: Any) -> None:
         if not isinstance(message, list):

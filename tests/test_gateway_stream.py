@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
+from streamproc import hub
 from streamproc.gateway import stream as stream_module
 from tests.support.gateways import Message, Service, messages, serving, serving_with_projector
 from tests.support.running import caught_up
@@ -196,7 +197,10 @@ async def test_a_position_that_is_gone_is_a_reset_and_then_everything(service: S
 
 
 @pytest.mark.parametrize("mode", ["", "?events=all"])
-async def test_a_log_begun_anew_is_a_reset_for_those_who_watch(own_server: Server, namespace: str, mode: str) -> None:
+async def test_a_log_begun_anew_is_a_reset_for_those_who_watch(
+    own_server: Server, namespace: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "ROUND_SECONDS", 0.2)
     async with serving_with_projector(own_server.url, namespace) as service:
         await service.append({"job": "a", "type": "job.started"})
         async with service.http.stream("GET", f"/v1/jobs/a/stream{mode}") as response:

@@ -88,8 +88,13 @@ class Backend:
 @asynccontextmanager
 async def open_backend(config: Config) -> AsyncIterator[Backend]:
     """Run a backend. It is open from the start where the server is there."""
-    async with connect(config.redis) as client, anyio.create_task_group() as tasks:
-        backend = Backend(config, client)
-        await tasks.start(backend.run)
-        yield backend
-        tasks.cancel_scope.cancel()
+    client = connect(config.redis)
+    try:
+        async with anyio.create_task_group() as tasks:
+            backend = Backend(config, client)
+            await tasks.start(backend.run)
+            yield backend
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()

@@ -19,6 +19,7 @@ from streamproc.gateway.streaming import ABORT
 
 __all__ = ["serve"]
 
+_BACKLOG: Final = 2048
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _STALLED_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 5
@@ -46,39 +47,52 @@ async def serve(
         ConfigError: it can't listen there.
     """
     config.check()
-    with _listening(config, uds) as (listener, url):
+    with _at_port(config) if uds is None else _at_path(Path(uds)) as (listener, url):
         async with open_backend(config) as backend:
             server = _Server(backend, stop, lambda: started(url))
-            await server.serve([listener])
+            try:
+                await server.serve([listener])
+            finally:
+                server.drop_all()
+
+
+Listener = tuple[socket.socket, str]
+"""A socket that listens, and its URL."""
 
 
 @contextmanager
-def _listening(config: Config, uds: str | None) -> Iterator[tuple[socket.socket, str]]:
-    if uds is not None:
-        family, address, where = socket.AF_UNIX, uds, f"uds: {uds}"
-    else:
-        host = config.host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        address, where = (host, config.port), f"port: {config.port} on {config.host}"  # type: ignore[assignment]
-    with socket.socket(family) as listener:
+def _at_port(config: Config) -> Iterator[Listener]:
+    host = config.host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delays off only where it knows that a socket speaks TCP.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _config_errors(f"port: can't listen at {config.host} port {config.port}"):
+            listener.bind((host, config.port))
+            listener.listen(_BACKLOG)
+        port = listener.getsockname()[1]
+        yield listener, f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+@contextmanager
+def _at_path(path: Path) -> Iterator[Listener]:
+    with socket.socket(socket.AF_UNIX) as listener:
+        with _config_errors(f"uds: can't listen at {path}"):
+            listener.bind(str(path))
+            path.chmod(stat.S_IRUSR | stat.S_IWUSR)  # nobody can connect before it listens
+            listener.listen(_BACKLOG)
         try:
-            if uds is None:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            if uds is not None:
-                Path(uds).chmod(stat.S_IRUSR | stat.S_IWUSR)
-            listener.listen(2048)
-        except OSError as error:
-            raise ConfigError(f"{where} can't be listened at: {error.strerror}") from error
-        listener.setblocking(False)
-        if uds is not None:
-            try:
-                yield listener, f"http+unix://{uds}"
-            finally:
-                Path(uds).unlink(missing_ok=True)
-        else:
-            shown = f"[{host}]" if family == socket.AF_INET6 else host
-            yield listener, f"http://{shown}:{listener.getsockname()[1]}"
+            yield listener, f"http+unix://{path}"
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _config_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{what}: {error.strerror or error}") from error
 
 
 class _Protocol(HttpToolsProtocol):
@@ -152,6 +166,11 @@ class _Server(uvicorn.Server):
             tasks.start_soon(self._abort_stalled)
             await super().shutdown(sockets)
             tasks.cancel_scope.cancel()
+
+    def drop_all(self) -> None:
+        """Let go of what is still there, be it at the end or because somebody cancelled it."""
+        for server in getattr(self, "servers", ()):
+            server.close()
         self._abort(lambda connection: True)
 
     async def _abort_stalled(self) -> None:

@@ -86,7 +86,7 @@ class _Stream:
         sent = None if self._start is None else key(self._start)
         while True:
             live = self._watch.look()
-            if self._starts_over():
+            if live is not None and self._starts_over():
                 sent = None
                 await write(self._reset())
             if live is not None and (sent is None or live.place > sent):
@@ -104,10 +104,10 @@ class _Stream:
         position = self._start or START
         while True:
             live = self._watch.look()
-            if self._starts_over():
+            if live is not None and self._starts_over():
                 position = START
                 # Without an id: a client that breaks off here hasn't the history up to this snapshot.
-                await write(self._reset() + (_snapshot(live, None) if live else b""))
+                await write(self._reset() + _snapshot(live, None))
             if live is not None:
                 try:
                     entries = await self._watch.history(position, PAGE)
