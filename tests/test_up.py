@@ -62,7 +62,7 @@ def test_a_signal_stops_everything_with_nothing_lost(data: Path, number: int) ->
         children = up.children()
         assert up.command("emit", "-", input=events(2000)).returncode == 0
         assert up.stop(number) == 0
-        assert "Traceback" not in up.talk
+        assert up.talk.splitlines()[-1] == "stopping"
     wait_for(lambda: not any(map(runs, children)), "the end of every process")
     with start_up(data) as again:
         wait_for(lambda: rows(again) == 2000, "folding all events")
@@ -137,7 +137,8 @@ def test_a_taken_port_stops_what_has_started(up: Up, tmp_path: Path) -> None:
     port = up.gateway.rpartition(":")[2]
     refused = run_command("up", "--data", str(tmp_path / "other"), "--port", port, "--redis-port", "0")
     assert refused.returncode == 2
-    assert f"port: {port}" in refused.stderr
+    assert "port:" in refused.stderr
+    assert port in refused.stderr
     with start_up(tmp_path / "other"):
         pass  # the data is free again, so the server was stopped
 
@@ -153,7 +154,7 @@ def test_stopping_twice_is_faster_and_still_in_order(up: Up) -> None:
     (projector,) = up.children("streamproc projector")
     projector.suspend()  # it can't end by itself
     up.process.send_signal(signal.SIGINT)
-    wait_for(lambda: "stopping" in up.talk, "stopping")
+    wait_for(lambda: "\nstopping\n" in up.talk, "stopping")
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(8) == 0  # without the second it waits 10 s for the projector
     assert not runs(projector)
