@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from redis.asyncio import Redis
 
 from projections import ALL
 from streamproc.folding import Batch, Cache
-from streamproc.keys import Keys
+from streamproc.keys import Keys, PartitionKeys
 from streamproc.store import Commit
-from streamproc.wire import partition_of
 
-__all__ = ["VECTORS", "MemoryStore", "load_vectors", "vector_entries"]
+__all__ = ["VECTORS", "MemoryStore", "load_vectors", "refolded", "stored", "vector_entries"]
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -38,13 +38,13 @@ class MemoryStore:
     Folding through it uses the projector's own steps: what isn't in the cache is loaded from here.
     """
 
-    def __init__(self, partition: int = 0, partitions: int = 1, cache_bytes: int = 2**40) -> None:
-        self.keys = Keys("sp", partitions).partitions[partition]
+    def __init__(self, partition: int = 0, partitions: int = 1, keys: PartitionKeys | None = None) -> None:
+        self.keys = keys or Keys("sp", partitions).partitions[partition]
         self.partitions = partitions
         self.hashes: dict[str, dict[str, bytes]] = {}
         self.streams: dict[str, list[tuple[str, list[bytes]]]] = {}
         self.zsets: dict[str, dict[str, int]] = {}
-        self.cache = Cache(ALL, cache_bytes)
+        self.cache = Cache(ALL, 2**40)
         self.read = 0
 
     def fold(self, entries: Iterable[tuple[bytes, list[bytes]]]) -> None:
@@ -118,5 +118,41 @@ class MemoryStore:
         return {key: value for key, value in kept.items() if value}
 
 
-def home(job: str, partitions: int) -> int:
-    return partition_of(job, partitions)
+async def refolded(client: Redis, keys: Keys) -> dict[str, Any]:
+    """What a pure fold makes of the log, in batches of an odd size, with all memory lost between them."""
+    contents: dict[str, Any] = {}
+    for partition in keys.partitions:
+        store = MemoryStore(partition.partition, len(keys.partitions), partition)
+        entries = await client.xrange(partition.log)
+        for at in range(0, len(entries), 777):
+            store.fold(entries[at : at + 777])
+            store.forget()
+        contents |= store.contents()
+        if entries:
+            contents[partition.group] = entries[-1][0]
+    return contents
+
+
+async def stored(client: Redis, keys: Keys) -> dict[str, Any]:
+    """All that projectors have written, in the shape of `refolded`."""
+    contents: dict[str, Any] = {}
+    for partition in keys.partitions:
+        async for name in client.scan_iter(match=glob_escape(partition.prefix) + "*", count=1000):
+            key = name.decode()
+            match await client.type(key):
+                case b"hash" if key == partition.group:
+                    if (cursor := await client.hget(key, "cursor")) != b"0-0":
+                        contents[key] = cursor
+                case b"hash":
+                    fields = await client.hgetall(key)
+                    contents[key] = {field.decode(): value for field, value in fields.items()}
+                case b"stream" if key != partition.log:
+                    contents[key] = [(position.decode(), fields) for position, fields in await client.xrange(key)]
+                case b"zset":
+                    scores = await client.zrange(key, 0, -1, withscores=True)
+                    contents[key] = {member.decode(): int(score) for member, score in scores}
+    return contents
+
+
+def glob_escape(text: str) -> str:
+    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in text)

@@ -1,7 +1,7 @@
 """A running projector, in this event loop."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -11,17 +11,18 @@ from projections import ALL
 from streamproc import projector
 from streamproc.config import Config
 from streamproc.keys import Keys
+from streamproc.projection import AnyProjection
 
 __all__ = ["caught_up", "eventually", "projecting"]
 
 
 @asynccontextmanager
-async def projecting(config: Config) -> AsyncIterator[None]:
+async def projecting(config: Config, projections: Sequence[AnyProjection] = ALL) -> AsyncIterator[None]:
     """A projector that has started; it hands over at the end."""
     stop, ready = anyio.Event(), anyio.Event()
 
     async def run() -> None:
-        await projector.run(config, ALL, stop=stop, started=ready.set)
+        await projector.run(config, projections, stop=stop, started=ready.set)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
