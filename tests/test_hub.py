@@ -132,7 +132,10 @@ async def test_a_lost_doorbell_costs_a_delay_only(desk: Desk, monkeypatch: pytes
         assert await position(watch) == "5-2"
 
 
-async def test_a_lost_connection_is_made_again_and_what_it_missed_is_read(desk: Desk) -> None:
+async def test_a_lost_connection_is_made_again_and_what_it_missed_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "ROUND_SECONDS", 3600.0)
     await desk.change("5-1")
     with await desk.hub.watch("a") as watch:
         for number in (2, 4):
