@@ -4,6 +4,7 @@ Clients here never repeat a command by themselves: after a broken connection nob
 applied, and the one who sent it has to look.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,7 +18,7 @@ from redis.backoff import NoBackoff
 
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable, UnfitServer, WrongKey
 
-__all__ = ["FUNCTIONS_VERSION", "call", "connect", "ensure_functions", "server_errors"]
+__all__ = ["FUNCTIONS_VERSION", "InFlight", "call", "connect", "ensure_functions", "send", "server_errors"]
 
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""
@@ -47,15 +48,25 @@ def connect(url: str, *, timeout: float | None = 10.0) -> Redis:
         client_name="streamproc",
         protocol=2,
     )
-    pool.connection_class = type("Connection", (_PackedInC, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_Fast, pool.connection_class), {})
     client = Redis.from_pool(pool)
     client.set_response_callback("XREAD", _as_it_is)  # type: ignore[arg-type]
     client.set_response_callback("XRANGE", _as_it_is)  # type: ignore[arg-type]
     return client
 
 
-class _PackedInC:
-    """redis-py's asyncio connections pack commands in Python, and a commit has thousands of arguments."""
+class _Fast:
+    """What redis-py's asyncio connections lack for commands of a megabyte with thousands of arguments.
+
+    They are packed in C, not in Python; and sending waits until all of it has left this process, so that the server
+    isn't kept waiting for the rest while a fold holds the event loop.
+    """
+
+    _writer: asyncio.StreamWriter
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[misc]
+        self._writer.transport.set_write_buffer_limits(high=0)
 
     def pack_command(self, command: str | bytes, *arguments: Any) -> list[bytes]:
         name = command.encode() if isinstance(command, str) else command
@@ -80,6 +91,38 @@ def server_errors() -> Iterator[None]:
         raise ServerUnavailable(f"the Redis server cannot serve now: {error}") from error
     except rx.ResponseError as error:
         raise _ours(str(error)) from error
+
+
+class InFlight:
+    """A command that was sent, and whose reply is still to come."""
+
+    def __init__(self, client: Redis, connection: Any) -> None:
+        self._pool = client.connection_pool
+        self._connection = connection
+
+    async def reply(self) -> Any:
+        """Wait for the reply. Raises as `call` does."""
+        try:
+            with server_errors():
+                return await self._connection.read_response()
+        finally:
+            await self._pool.release(self._connection)
+
+
+async def send(client: Redis, *command: Any) -> InFlight:
+    """Send one command, once, and return when all of it is on its way.
+
+    Raises:
+        ServerUnavailable: nobody knows whether it arrived.
+    """
+    with server_errors():
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_command(*command)
+        except BaseException:
+            await client.connection_pool.release(connection)
+            raise
+    return InFlight(client, connection)
 
 
 async def call(client: Redis, *command: Any) -> Any:

@@ -41,7 +41,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from streamproc.config import Config
-from streamproc.connection import connect, ensure_functions
+from streamproc.connection import InFlight, connect, ensure_functions
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable
 from streamproc.folding import Batch, Cache, Poison, Slot
 from streamproc.log import Entry, Log, open_namespace
@@ -233,7 +233,8 @@ class Projector:
         partition.folded_to, partition.folded = commit.end, commit.read
         partition.commit_begins()
         self._cache.keep(touched)
-        tasks.start_soon(self._commit, partition, commit, touched)
+        sent = await self._store.send(commit)
+        tasks.start_soon(self._finish, partition, sent, touched)
 
     async def _fold(self, partition: Partition, batch: Batch) -> tuple[Commit, dict[str, Slot]]:
         carefully = False
@@ -273,9 +274,10 @@ class Projector:
                 self._cache.place(want, next(values), next(values))
         return touched
 
-    async def _commit(self, partition: Partition, commit: Commit, touched: dict[str, Slot]) -> None:
+    async def _finish(self, partition: Partition, sent: InFlight, touched: dict[str, Slot]) -> None:
+        """Wait for what the server says of a commit."""
         try:
-            await self._store.commit(commit)
+            await sent.reply()
         except (Fenced, CursorConflict) as error:
             self._drop(partition, error)
         except ServerUnavailable:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from streamproc.connection import call, server_errors
+from streamproc.connection import InFlight, call, send, server_errors
 from streamproc.errors import JobConflict
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
@@ -132,7 +132,11 @@ class Store:
         self._keys = keys
 
     async def commit(self, commit: Commit) -> None:
-        """Write a batch, whole or not at all.
+        """Write a batch, whole or not at all. Raises as what `send` returns does."""
+        await (await self.send(commit)).reply()
+
+    async def send(self, commit: Commit) -> InFlight:
+        """Send a batch off, to be written whole or not at all. Waiting for the reply then may raise.
 
         Raises:
             Fenced: the lease is not the batch's owner's.
@@ -140,7 +144,7 @@ class Store:
             WrongKey, ServerError: nothing was written.
             ServerUnavailable: nobody knows whether it was written; the cursor does.
         """
-        await call(self._client, "FCALL", "sp_commit", *commit.arguments())
+        return await send(self._client, "FCALL", "sp_commit", *commit.arguments())
 
     async def load(self, wanted: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
         """Fields of many hashes of one partition: for each key and its fields their values."""
