@@ -17,7 +17,7 @@ __all__ = ["START", "Token", "check", "key", "millis", "parse_rfc3339", "parse_t
 START = "0-0"
 """The position before every event."""
 
-_POSITION = re.compile(r"(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})")
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})")
 _TOKEN = re.compile(r"([0-9a-f]{1,32})\.([0-9-]{3,41})")
 _MAX = 2**64 - 1
 
