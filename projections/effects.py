@@ -26,7 +26,7 @@ _FINAL = frozenset({"finished", "failed"})
 
 
 def begin_attempt(state: State, attempt: int) -> None:
-    """Progress starts again. What the job is (kind, title, labels, declared stages) stays, and so do the sources."""
+    """Progress starts again. What the job is (kind, title, labels, declared stages) stays, and so does its claim."""
     job, sums = state.job, state.sums
     job.attempt = attempt
     job.status = "queued"
@@ -44,6 +44,8 @@ def begin_attempt(state: State, attempt: int) -> None:
     state.new_members = {}
     state.sums = Sums(
         created=sums.created,
+        claim=sums.claim,
+        lease_seconds=sums.lease_seconds,
         priority=sums.priority,
         max_attempts=sums.max_attempts,
         stages=[StageSums(declared=True) for _ in declared],
@@ -74,16 +76,23 @@ def _describe(state: State, event: Event) -> None:
 
 
 def _declare(state: State, event: Event) -> None:
-    """Put the declared stages in their order; those that were reported before keep how far they are."""
+    """Put the declared stages in their order; those that were known before keep how far they are, and their room."""
     job, sums = state.job, state.sums
     known = {stage.name: (stage, own) for stage, own in zip(job.stages, sums.stages, strict=True)}
     order: dict[str, tuple[Stage, StageSums]] = {}
+    room = MAX_STAGES - len(known)
     for declaration in event.stages or ():
         name = declaration.name
-        stage, own = order.get(name) or known.get(name) or (Stage(name), StageSums(declared=True))
+        place = order.get(name) or known.get(name)
+        if place is None:
+            if room == 0:
+                continue
+            room -= 1
+            place = (Stage(name), StageSums(declared=True))
+        stage, own = place
         stage.weight = declaration.weight
         own.declared = True
-        order[name] = (stage, own)
+        order[name] = place
     order |= {name: stage for name, stage in known.items() if name not in order}
     job.stages = [stage for stage, _ in order.values()]
     sums.stages = [own for _, own in order.values()]
@@ -151,30 +160,29 @@ def _items(before: Items | None, done: float | int | None, total: float | int | 
 def _share(items: Items) -> float | None:
     if items.total is None:
         return None
-    return 100.0 * items.done / items.total if items.total > 0 else 0.0
+    return min(100.0, 100.0 * items.done / items.total) if items.total > 0 else 0.0
 
 
 def _finished(state: State, event: Event, position: str) -> None:
-    refresh(state)
+    _end(state, position, "finished")
     state.job.percent = 100.0
     state.job.result = None if event.result is UNSET else event.result
-    _end(state, position, "finished")
 
 
 def _failed(state: State, event: Event, position: str) -> None:
-    refresh(state)
-    state.job.error = event.error
     _end(state, position, "failed")
+    state.job.error = event.error
 
 
 def _canceled(state: State, event: Event, position: str) -> None:
-    refresh(state)
+    _end(state, position, "canceled")
     if event.reason is not None:
         state.job.message = event.reason
-    _end(state, position, "canceled")
 
 
 def _end(state: State, position: str, status: str) -> None:
+    state.updated = position
+    refresh(state)
     job = state.job
     job.status = status
     job.finished_at = rfc3339(millis(position))
@@ -280,7 +288,7 @@ def _stage(state: State, name: str, event: Event | None = None) -> int | None:
     return at
 
 
-def _stage_effect(then: Callable[[State, Stage, StageSums, Event, int], Mark | None]) -> Effect:
+def _stage_effect(then: Callable[[State, Stage, StageSums, Event, int], None], *, reports: bool = False) -> Effect:
     """What every event of a stage does first: it adds the stage, weighs it, and makes the job run."""
 
     def effect(state: State, event: Event, position: str) -> Mark | None:
@@ -289,13 +297,16 @@ def _stage_effect(then: Callable[[State, Stage, StageSums, Event, int], Mark | N
         if at is None:
             return Mark.OVER_LIMIT
         stage, own = state.job.stages[at], state.sums.stages[at]
+        if reports and stage.status not in ("pending", "running"):
+            return Mark.LATE
         _begin(state, position, "running")
         if event.weight is not None:
             stage.weight = event.weight
         if event.total_stages is not None and event.total_stages != state.sums.total_stages:
             state.sums.total_stages = event.total_stages
             state.sums_changed = True
-        return then(state, stage, own, event, millis(position))
+        then(state, stage, own, event, millis(position))
+        return None
 
     return effect
 
@@ -305,7 +316,7 @@ def _run_stage(state: State, stage: Stage, own: StageSums, now: int) -> None:
     stage.percent = stage.finished_at = stage.duration_seconds = stage.error = None
     stage.started_at = rfc3339(now)
     own.started = now
-    own.reported = None
+    own.reported = own.items = None
     state.job.items = None
     state.sums_changed = True
 
@@ -323,22 +334,20 @@ def _stage_started(state: State, stage: Stage, own: StageSums, event: Event, now
         _run_stage(state, stage, own, now)
 
 
-def _stage_progressed(state: State, stage: Stage, own: StageSums, event: Event, now: int) -> Mark | None:
-    if stage.status not in ("pending", "running"):
-        return Mark.LATE
+def _stage_progressed(state: State, stage: Stage, own: StageSums, event: Event, now: int) -> None:
     if stage.status == "pending":
         _run_stage(state, stage, own, now)
     percent = event.percent
     if event.done is not None or event.total is not None:
-        state.job.items = _items(state.job.items, event.done, event.total)
+        items = _items(own.items, event.done, event.total)
+        own.items = state.job.items = items
         if percent is None:
-            percent = _share(state.job.items)
+            percent = _share(items)
     own.reported = percent
     state.sums_changed = True
-    return None
 
 
-def _end_stage(state: State, stage: Stage, own: StageSums, status: str, now: int) -> None:
+def _end_stage(stage: Stage, own: StageSums, status: str, now: int) -> None:
     stage.status = status
     stage.finished_at = rfc3339(now)
     if own.started is not None:
@@ -347,17 +356,20 @@ def _end_stage(state: State, stage: Stage, own: StageSums, status: str, now: int
 
 def _stage_finished(state: State, stage: Stage, own: StageSums, event: Event, now: int) -> None:
     if stage.status != "finished":
-        _end_stage(state, stage, own, "finished", now)
+        _end_stage(stage, own, "finished", now)
         stage.percent = 100.0
+        stage.error = None
 
 
 def _stage_failed(state: State, stage: Stage, own: StageSums, event: Event, now: int) -> None:
     refresh(state)
-    _end_stage(state, stage, own, "failed", now)
+    _end_stage(stage, own, "failed", now)
     stage.error = event.error
 
 
 def _stage_skipped(state: State, stage: Stage, own: StageSums, event: Event, now: int) -> None:
+    if stage.status == "running":
+        _end_stage(stage, own, "skipped", now)
     stage.status = "skipped"
     stage.percent = None
 
@@ -380,8 +392,9 @@ def _attempt(state: State, unit: Unit, attempt: int) -> bool:
     if attempt > unit.attempt:
         for label, (done, total) in (unit.counts or {}).items():
             indicator = state.indicators[label]
-            indicator.done -= done
-            indicator.total -= total
+            # Never below 0, where sums of fractions drift or a sum stood at its limit.
+            indicator.done = max(0, indicator.done - done)
+            indicator.total = max(0, indicator.total - total)
         unit.counts = None
         unit.attempt = attempt
         unit.error = unit.started_at = unit.finished_at = unit.message = None
@@ -530,7 +543,7 @@ EFFECTS: dict[str, Effect] = {
     "job.noted": _nothing_more,
     "job.stalled": _stalled,
     "stage.started": _stage_effect(_stage_started),
-    "stage.progressed": _stage_effect(_stage_progressed),
+    "stage.progressed": _stage_effect(_stage_progressed, reports=True),
     "stage.finished": _stage_effect(_stage_finished),
     "stage.failed": _stage_effect(_stage_failed),
     "stage.skipped": _stage_effect(_stage_skipped),

@@ -69,11 +69,12 @@ class History:
         return State(Attempts() if saved is None else _decode(saved))
 
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
+        event = recorded.event
         state.entries += (recorded.position, recorded.raw)
         if recorded.mark is not None:
             state.marks[recorded.position] = recorded.mark
-        elif recorded.event.type in _TURNS:
-            _attempt(state, recorded.event, rfc3339(millis(recorded.position)))
+        elif event.type in _TURNS or (event.attempt is not None and event.unit is None):
+            _turn(state, event, recorded.position)
 
     def view(self, state: State) -> Attempts:
         return state.history
@@ -96,19 +97,24 @@ class History:
         raise NotImplementedError("history keeps no state per unit")
 
 
-def _attempt(state: State, event: Event, time: str) -> None:
+def _turn(state: State, event: Event, position: str) -> None:
+    """Note how an attempt begins or ends. Whatever has an effect in a higher attempt is the first of it."""
     attempts = state.history.attempts
-    number = event.attempt or (attempts[-1].attempt if attempts else 1)
-    if not attempts or attempts[-1].attempt != number:
+    newest = attempts[-1].attempt if attempts else 1
+    number = max(newest, event.attempt or 1) if event.unit is None else newest
+    if event.type not in _TURNS and number == newest:
+        return
+    if not attempts or number > newest:
         attempts.append(Attempt(number))
         del attempts[:-MAX_ATTEMPTS]
-    attempt = attempts[-1]
     state.changed = True
+    attempt = attempts[-1]
     if event.worker is not None:
         attempt.worker = event.worker
-    if event.type in _BEGINNINGS:
-        attempt.started_at = attempt.started_at or time
-    else:
+    time = rfc3339(millis(position))
+    if event.type in _ENDINGS:
         attempt.finished_at = time
         attempt.status = _ENDINGS[event.type]
         attempt.error = event.error
+    elif event.type in _BEGINNINGS:
+        attempt.started_at = attempt.started_at or time

@@ -148,12 +148,13 @@ class Rollup(Struct, array_like=True, gc=False):
 
 
 class StageSums(Struct, array_like=True, gc=False):
-    """What a stage is, beyond what is served of it."""
+    """What a stage is, beyond what is served of it. `items` is its own done of total, where others run beside it."""
 
     declared: bool
     started: int | None = None
     reported: float | None = None
     units: Rollup | None = None
+    items: Items | None = None
 
 
 class Sums(Struct, array_like=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from projections import effects
 from projections.job import JobSnapshot, State, Sums, Unit, refresh
-from streamproc.events import DECISIONS, WISHES, Mark, RecordedEvent
+from streamproc.events import DECISIONS, WISHES, Event, Mark, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339, rfc3339
 
 __all__ = ["Snapshot"]
@@ -25,6 +25,7 @@ _decode_unit = msgspec.json.Decoder(Unit).decode
 
 _REOPENING = frozenset({"job.started", "job.queued"})
 _NOT_OF_THE_WORKER = WISHES | DECISIONS
+_OF_OTHERS = _NOT_OF_THE_WORKER - {"job.claimed"}
 
 
 class Snapshot:
@@ -70,7 +71,7 @@ class Snapshot:
             if attempt < job.attempt:
                 recorded.mark = Mark.SUPERSEDED
                 return
-            if job.finished_at is None or event.type in _REOPENING:
+            if _begins(state, event):
                 effects.begin_attempt(state, attempt)
         if job.finished_at is not None:
             job.late += 1
@@ -92,7 +93,7 @@ class Snapshot:
             job.message = event.message
         if event.details is not None:
             job.details = event.details
-        if event.worker is not None:
+        if event.worker is not None and event.worker != job.worker and event.type not in _OF_OTHERS:
             job.worker = event.worker
         state.updated = position
 
@@ -105,15 +106,15 @@ class Snapshot:
 
     def save(self, state: State) -> Changes:
         job = self.view(state)
-        fields = {"snapshot": _encode(job)}
+        snapshot = _encode(job)
+        weight = 1000 + len(snapshot) + 400 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
+        changes = Changes(weight, ("snapshot", snapshot))
         if state.sums_changed:
-            fields["sums"] = _encode(state.sums)
+            changes.fields = {"sums": _encode(state.sums)}
             state.sums_changed = False
         if state.params is not None:
-            fields["params"] = state.params
+            changes.fields = {**changes.fields, "params": state.params}
             state.params = None
-        weight = 1800 + 400 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
-        changes = Changes(weight=weight, fields=fields, live="snapshot")
         if state.units_dropped:
             changes.units_dropped = True
             state.units_dropped = False
@@ -133,6 +134,14 @@ class Snapshot:
 
     def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
         state.units[unit] = None if saved is None else _decode_unit(saved)
+
+
+def _begins(state: State, event: Event) -> bool:
+    """Whether an event of a higher attempt starts it. One without effect doesn't; what ended must be begun again."""
+    if state.job.finished_at is not None:
+        return event.type in _REOPENING
+    heard = state.sums.claim in (None, event.worker) or event.type in _NOT_OF_THE_WORKER
+    return heard and event.type in effects.EFFECTS
 
 
 def _reindex(state: State) -> dict[str, int | None]:

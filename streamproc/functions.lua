@@ -104,8 +104,8 @@ end
 -- The commit of a batch: state, history, indexes, dead letters, doorbells, cursor and group position, or nothing.
 -- KEYS owner group log dead, then for each job its state and its history, then other hashes, then sorted sets
 -- ARGV holder from to read group_name live_prefix job_prefix_length jobs hashes, then operations:
---   J | K fields entries field value ... id payload ...: the next job; J rings its doorbell with the first value.
---         An id may be "mark id".
+--   J | K fields entries field value ... id payload ...: the next job; J rings its doorbell with the first value
+--   M n mark id payload ...: more of that job's history, the mark empty where there is none
 --   H hash n field value ...      Z zset score member           R zset member
 --   U hash | V zset: drop it      X n id field value ...: a dead letter
 local function commit(keys, args)
@@ -119,7 +119,7 @@ local function commit(keys, args)
   if failed(cursor) then return refuse_type(group, 'hash') end
   if cursor ~= args[2] then return redis.error_reply('CONFLICT ' .. (cursor or '0-0')) end
 
-  local pcall, call, find, sub = redis.pcall, redis.call, string.find, string.sub
+  local pcall, call, sub = redis.pcall, redis.call, string.sub
   local hashes = 4 + 2 * args[8]
   local zsets = hashes + args[9]
   for i = 5, hashes, 2 do
@@ -138,6 +138,7 @@ local function commit(keys, args)
   if failed(moved) then return moved end
 
   local live, before = args[6], args[7] + 1
+  local channels, bells = {}, {}
   local i, last, job = 10, #args, 3
   while i <= last do
     local op = args[i]
@@ -148,15 +149,23 @@ local function commit(keys, args)
       local stop = entries + 2 * args[i + 2]
       if entries > i + 3 then call('HSET', state, unpack(args, i + 3, entries - 1)) end
       for j = entries, stop - 1, 2 do
-        local id = args[j]
-        local space = find(id, ' ', 1, true)
-        if space then
-          call('XADD', events, sub(id, space + 1), 'e', args[j + 1], 'mark', sub(id, 1, space - 1))
+        call('XADD', events, args[j], 'e', args[j + 1])
+      end
+      if op == 'J' then
+        channels[#channels + 1] = live .. sub(state, before, -7)
+        bells[#bells + 1] = args[i + 4]
+      end
+      i = stop
+    elseif op == 'M' then
+      local events = keys[job + 1]
+      local stop = i + 2 + 3 * args[i + 1]
+      for j = i + 2, stop - 1, 3 do
+        if args[j] == '' then
+          call('XADD', events, args[j + 1], 'e', args[j + 2])
         else
-          call('XADD', events, id, 'e', args[j + 1])
+          call('XADD', events, args[j + 1], 'e', args[j + 2], 'mark', args[j])
         end
       end
-      if op == 'J' then call('SPUBLISH', live .. sub(state, before, -7), args[i + 4]) end
       i = stop
     elseif op == 'H' then
       local stop = i + 2 + 2 * args[i + 2]
@@ -181,6 +190,13 @@ local function commit(keys, args)
     end
   end
   call('HSET', group, 'cursor', args[3], 'read', args[4])
+  -- Ringing a bell that nobody hears costs as much as the history entry: ask first who listens.
+  for first = 1, #channels, 1000 do
+    local listeners = call('PUBSUB', 'SHARDNUMSUB', unpack(channels, first, math.min(first + 999, #channels)))
+    for j = 2, #listeners, 2 do
+      if listeners[j] > 0 then call('SPUBLISH', listeners[j - 1], bells[first + j / 2 - 1]) end
+    end
+  end
   return redis.status_reply('OK')
 end
 

@@ -51,7 +51,7 @@ def key(position: str) -> tuple[int, int]:
 
 def millis(position: str) -> int:
     """The time of a position, in milliseconds since 1970 (the server's clock)."""
-    return int(position[: position.index("-")])
+    return int(position.partition("-")[0])
 
 
 def parse_token(text: str) -> Token:
@@ -69,8 +69,7 @@ def _second(seconds: int) -> str:
 
 def rfc3339(ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC, e.g. ``2026-11-21T18:33:20.000Z``."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{_second(seconds)}.{rest:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
 
 
 def parse_rfc3339(text: str) -> int:

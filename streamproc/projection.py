@@ -24,8 +24,8 @@ class Changes(Struct, gc=False):
 
     Args:
         weight: about how many bytes of memory the state takes now.
-        fields: fields of the job's hash.
-        live: the field that watchers of the job are sent.
+        live: the field of the job's hash that watchers are sent too: its name and value.
+        fields: more fields of the job's hash.
         entries: of the job's history: position and payload, in turn.
         marks: of those entries that have one, by position.
         units: state per unit, by name, for a projection that keeps it.
@@ -35,8 +35,8 @@ class Changes(Struct, gc=False):
     """
 
     weight: int
+    live: tuple[str, bytes] | None = None
     fields: Mapping[str, bytes] = _NOTHING
-    live: str | None = None
     entries: Sequence[str | bytes] = ()
     marks: Mapping[str, str] = _NOTHING
     units: Mapping[str, bytes] = _NOTHING

@@ -45,22 +45,28 @@ class Commit:
         """What the projections write for a job, and the newest `seq` of each source that the batch heard from."""
         fields: list[str | bytes | int] = []
         entries: Sequence[str | bytes] = ()
+        marked: list[str | bytes] = []
         bell = "K"
         for change in changes:
             if change.live is not None:
                 bell = "J"
-                fields[:0] = (change.live, change.fields[change.live])
-            for name, value in change.fields.items():
-                if name != change.live:
-                    fields += (name, value)
-            if change.entries:
-                entries = self._marked(change) if change.marks else change.entries
-        for source, newest in (sources or {}).items():
-            fields += ("src:" + source, newest)
+                fields[:0] = change.live
+            if change.fields:
+                for item in change.fields.items():
+                    fields += item
+            if change.marks:
+                marked = _with_marks(change)
+            elif change.entries:
+                entries = change.entries
+        if sources:
+            for source, newest in sources.items():
+                fields += ("src:" + source, newest)
         state, events = self._keys.state_and_events(job)
         self._job_keys += (state, events)
         first, rest = fields[:_UNPACKED], fields[_UNPACKED:]
         self._operations += (bell, len(first) // 2, len(entries) // 2, *first, *entries)
+        if marked:
+            self._operations += ("M", len(marked) // 3, *marked)
         if rest:
             self._fields(state, rest)
         for change in changes:
@@ -80,17 +86,6 @@ class Commit:
             zset = self._zset(keys.index(index))
             operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
 
-    def _marked(self, change: Changes) -> list[str | bytes]:
-        """Entries with their marks: a mark stands before its position, parted by a space."""
-        entries = list(change.entries)
-        for at in range(0, len(entries), 2):
-            position = entries[at]
-            assert isinstance(position, str)  # noqa: S101  (positions and payloads take turns)
-            mark = change.marks.get(position)
-            if mark is not None:
-                entries[at] = f"{mark} {position}"
-        return entries
-
     def _zset(self, name: str) -> int:
         return self._zsets.setdefault(name, len(self._zsets) + 1)
 
@@ -109,6 +104,16 @@ class Commit:
         keys = self._keys
         names = [keys.owner, keys.group, keys.log, keys.dead, *self._job_keys, *self._hashes, *self._zsets]
         return [len(names), *names, *self._head, len(self._job_keys) // 2, len(self._hashes), *self._operations]
+
+
+def _with_marks(change: Changes) -> list[str | bytes]:
+    """Mark, position and payload of each entry; the mark is empty where there is none."""
+    flat: list[str | bytes] = []
+    positions = iter(change.entries)
+    for position, payload in zip(positions, positions, strict=True):
+        assert isinstance(position, str)  # noqa: S101  (positions and payloads take turns)
+        flat += (change.marks.get(position, ""), position, payload)
+    return flat
 
 
 class Listed(Struct):

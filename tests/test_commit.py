@@ -41,8 +41,8 @@ class Bench:
         commit = Commit(self.partition, lease.holder, **arguments)
         changes = Changes(
             weight=1,
-            fields={"snapshot": b'{"percent":50}'},
-            live="snapshot",
+            live=("snapshot", b'{"percent":50}'),
+            fields={"sums": b"[1]"},
             entries=[self.position, b'{"job":"import-42"}'],
             units={"u": b"{}"},
             ranks={"u": 1},
@@ -75,7 +75,7 @@ async def bench(any_server: Server, namespace: str) -> AsyncIterator[Bench]:
 async def test_a_commit_writes_state_history_units_indexes_dead_letters_and_the_cursor(bench: Bench) -> None:
     await bench.store.commit(bench.commit(await bench.lease()))
     client, keys = bench.client, bench.partition
-    assert await client.hgetall(keys.state(JOB)) == {b"snapshot": b'{"percent":50}', b"src:s": b"3"}
+    assert await client.hgetall(keys.state(JOB)) == {b"snapshot": b'{"percent":50}', b"sums": b"[1]", b"src:s": b"3"}
     assert await client.xrange(keys.events(JOB)) == [[bench.position.encode(), [b"e", b'{"job":"import-42"}']]]
     assert await client.hgetall(keys.units(JOB)) == {b"u": b"{}"}
     assert await client.zrange(keys.ranks(JOB), 0, -1, withscores=True) == [(b"u", 1.0)]

@@ -83,9 +83,11 @@ class MemoryStore:
                     self._put(next(job_keys), operations, fields)
                     stream = self.streams.setdefault(next(job_keys), [])
                     for _ in range(entries):
-                        mark, _, position = next(operations).rpartition(" ")
-                        marked = [b"mark", mark.encode()] if mark else []
-                        stream.append((position, [b"e", next(operations), *marked]))
+                        stream.append((next(operations), [b"e", next(operations)]))
+                case "M":
+                    for _ in range(next(operations)):
+                        mark, position, payload = next(operations), next(operations), next(operations)
+                        stream.append((position, [b"e", payload, *([b"mark", mark.encode()] if mark else [])]))
                 case "H":
                     target = hashes[next(operations) - 1]
                     self._put(target, operations, next(operations))
