@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -93,7 +94,7 @@ async def folded(client: Redis, keys: Keys) -> int:
 async def run_once(client: Redis, keys: Keys, url: str, events: int) -> float:
     """Events a second of one projector process, from its first commit to its last."""
     process = await anyio.open_process(
-        [sys.executable, "-m", "streamproc", "projector", "--redis", url], stdout=None, stderr=None
+        [sys.executable, "-m", "streamproc", "projector", "--redis", url], stdout=DEVNULL, stderr=DEVNULL
     )
     try:
         first: tuple[float, int] | None = None

@@ -5,6 +5,7 @@ applied, and the one who sent it has to look.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -136,6 +137,7 @@ async def call(client: Redis, *command: Any) -> Any:
 
 
 def _ours(text: str) -> Exception:
+    text = re.sub(r"^Command # \d+ .* of pipeline caused error: ", "", text, flags=re.DOTALL)
     word, _, rest = text.partition(" ")
     match word:
         case "FENCED":

@@ -152,6 +152,7 @@ def _config(port: int, durability: Durability) -> str:
         "logfile valkey.log",
         'save ""',
         "maxmemory-policy noeviction",
+        "auto-aof-rewrite-min-size 512mb",  # a rewrite takes a core for seconds, and disk is cheap
         _PERSISTENCE[durability],
     ]
     return "\n".join(lines) + "\n"
