@@ -160,7 +160,7 @@ def _items(before: Items | None, done: float | int | None, total: float | int | 
 def _share(items: Items) -> float | None:
     if items.total is None:
         return None
-    return min(100.0, 100.0 * items.done / items.total) if items.total > 0 else 0.0
+    return 100.0 * items.done / items.total if items.total > 0 else 0.0
 
 
 def _finished(state: State, event: Event, position: str) -> None:
@@ -343,7 +343,7 @@ def _stage_progressed(state: State, stage: Stage, own: StageSums, event: Event, 
         own.items = state.job.items = items
         if percent is None:
             percent = _share(items)
-    own.reported = percent
+    own.reported = None if percent is None else min(100.0, percent)  # JSON knows no infinite share
     state.sums_changed = True
 
 
