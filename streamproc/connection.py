@@ -6,11 +6,12 @@ applied, and the one who sent it has to look.
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
+import anyio
 import hiredis
 import redis.exceptions as rx
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -19,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable, UnfitServer, WrongKey
 
-__all__ = ["FUNCTIONS_VERSION", "InFlight", "call", "connect", "ensure_functions", "send", "server_errors"]
+__all__ = ["FUNCTIONS_VERSION", "Line", "call", "connect", "ensure_functions", "line", "server_errors"]
 
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""
@@ -94,36 +95,39 @@ def server_errors() -> Iterator[None]:
         raise _ours(str(error)) from error
 
 
-class InFlight:
-    """A command that was sent, and whose reply is still to come."""
+class Line:
+    """A connection on which commands follow one another without waiting; the replies come in the same order."""
 
-    def __init__(self, client: Redis, connection: Any) -> None:
-        self._pool = client.connection_pool
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
 
+    async def send(self, commands: Iterable[Sequence[Any]]) -> None:
+        """Send commands, once, and return when all of them are on their way.
+
+        Raises:
+            ServerUnavailable: nobody knows which of them arrived.
+        """
+        packed = [part for command in commands for part in self._connection.pack_command(*command)]
+        with server_errors():
+            await self._connection.send_packed_command(packed, check_health=False)
+
     async def reply(self) -> Any:
-        """Wait for the reply. Raises as `call` does."""
-        try:
-            with server_errors():
-                return await self._connection.read_response()
-        finally:
-            await self._pool.release(self._connection)
+        """The reply to the first command that has had none. Raises as `call` does."""
+        with server_errors():
+            return await self._connection.read_response()
 
 
-async def send(client: Redis, *command: Any) -> InFlight:
-    """Send one command, once, and return when all of it is on its way.
-
-    Raises:
-        ServerUnavailable: nobody knows whether it arrived.
-    """
+@asynccontextmanager
+async def line(client: Redis) -> AsyncIterator[Line]:
+    """A line of its own out of a client's connections. Raises `ServerUnavailable`."""
     with server_errors():
         connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            await connection.send_command(*command)
-        except BaseException:
+    try:
+        yield Line(connection)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.disconnect(nowait=True)
             await client.connection_pool.release(connection)
-            raise
-    return InFlight(client, connection)
 
 
 async def call(client: Redis, *command: Any) -> Any:

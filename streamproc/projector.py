@@ -34,25 +34,27 @@ Time, where it matters (leases, members), is the server's.
 
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from streamproc.config import Config
-from streamproc.connection import InFlight, connect, ensure_functions
+from streamproc.connection import Line, connect, ensure_functions, line
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable
 from streamproc.folding import Batch, Cache, Poison, Slot
 from streamproc.log import Entry, Log, open_namespace
 from streamproc.ownership import Lease, Ownership
 from streamproc.projection import AnyProjection
-from streamproc.store import Commit, Store
+from streamproc.store import COMMIT, Commit, Store
 
 __all__ = ["Projector", "run"]
 
 MAX_BATCH = 1000
 MAX_BATCH_BYTES = 1024 * 1024
+SMALL_COMMITS = 300
+"""Commits of fewer events than this are sent together with others, as far as there are any."""
 MAX_READ_BYTES = 16 * 1024 * 1024
 _BLOCK_MS = 250
 _IDLE_SECONDS = 0.05
@@ -72,6 +74,11 @@ class Partition:
         self._settled = anyio.Event()
         self._settled.set()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no commit is on its way."""
+        return self._settled.is_set()
+
     async def settled(self) -> None:
         """Wait until no commit is on its way."""
         await self._settled.wait()
@@ -86,12 +93,16 @@ class Partition:
 Read = tuple[Partition, list[Entry]]
 """What was read of a partition."""
 
+Sent = tuple[Commit, Partition, dict[str, Slot]]
+"""A commit, and the jobs that it holds."""
+
 
 class Projector:
     """Folds the partitions that it owns, over one connection's life: it ends when that breaks, or when told to stop.
 
     Args:
         log: over a client whose reads may block.
+        commits: the line that commits are sent on.
         store: over a client of its own.
         ownership: this process as a member of the group.
         projections: in the order in which they fold.
@@ -102,6 +113,7 @@ class Projector:
     def __init__(
         self,
         log: Log,
+        commits: Line,
         store: Store,
         ownership: Ownership,
         projections: Sequence[AnyProjection],
@@ -109,6 +121,7 @@ class Projector:
         partitions: int,
     ) -> None:
         self._log = log
+        self._commits = commits
         self._store = store
         self._ownership = ownership
         self._cache = Cache(projections, config.cache_bytes)
@@ -116,6 +129,10 @@ class Projector:
         self._count = partitions
         self._owned: dict[int, Partition] = {}
         self._stopping = False
+        self._ready: list[Sent] = []
+        self._ready_events = 0
+        self._sent: deque[Sent] = deque()
+        self._some_sent = anyio.Event()
         self._event_bytes = 4096
 
     async def run(self, stop: anyio.Event, started: Callable[[], None]) -> None:
@@ -126,7 +143,8 @@ class Projector:
             started()
             tasks.start_soon(self._keep_leases)
             tasks.start_soon(self._read_forever, deliver.send)
-            tasks.start_soon(self._fold_forever, tasks, reads)
+            tasks.start_soon(self._fold_forever, reads)
+            tasks.start_soon(self._finish_forever)
             await stop.wait()
             self._stopping = True
             for partition in list(self._owned.values()):
@@ -201,11 +219,12 @@ class Projector:
             if found:
                 await deliver(found)
 
-    async def _fold_forever(self, tasks: TaskGroup, reads: MemoryObjectReceiveStream[list[Read]]) -> None:
+    async def _fold_forever(self, reads: MemoryObjectReceiveStream[list[Read]]) -> None:
         async for found in reads:
             for partition, entries in found:
                 for part in self._split(entries):
-                    await self._step(partition, part, tasks)
+                    await self._step(partition, part)
+            await self._send()
 
     def _split(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Cut what was read into batches that aren't too large, and learn how large events are."""
@@ -222,19 +241,35 @@ class Projector:
             size += own
         yield entries[start:]
 
-    async def _step(self, partition: Partition, entries: list[Entry], tasks: TaskGroup) -> None:
+    async def _step(self, partition: Partition, entries: list[Entry]) -> None:
         """One batch: it is folded while the one before it is committed, and then sent off itself."""
         if self._cache.overweight:
-            await partition.settled()
+            await self._settled(partition)
         commit, touched = await self._fold(partition, Batch(entries))
-        await partition.settled()
+        await self._settled(partition)
         if self._owned.get(partition.number) is not partition:
             return
         partition.folded_to, partition.folded = commit.end, commit.read
         partition.commit_begins()
         self._cache.keep(touched)
-        sent = await self._store.send(commit)
-        tasks.start_soon(self._finish, partition, sent, touched)
+        self._ready.append((commit, partition, touched))
+        self._ready_events += len(entries)
+        if self._ready_events >= SMALL_COMMITS:
+            await self._send()
+
+    async def _send(self) -> None:
+        """Send off the commits that are ready: large ones one by one, small ones together."""
+        ready, self._ready, self._ready_events = self._ready, [], 0
+        if ready:
+            self._sent.extend(ready)
+            self._some_sent.set()
+            await self._commits.send([(*COMMIT, *commit.arguments()) for commit, _, _ in ready])
+
+    async def _settled(self, partition: Partition) -> None:
+        """Wait until no commit of a partition is on its way."""
+        if not partition.is_settled:
+            await self._send()
+            await partition.settled()
 
     async def _fold(self, partition: Partition, batch: Batch) -> tuple[Commit, dict[str, Slot]]:
         carefully = False
@@ -260,7 +295,7 @@ class Projector:
             else:
                 return commit, touched
             carefully = True
-            await partition.settled()
+            await self._settled(partition)
             self._cache.forget(touched)
             batch.unmark()
 
@@ -274,17 +309,20 @@ class Projector:
                 self._cache.place(want, next(values), next(values))
         return touched
 
-    async def _finish(self, partition: Partition, sent: InFlight, touched: dict[str, Slot]) -> None:
-        """Wait for what the server says of a commit."""
-        try:
-            await sent.reply()
-        except (Fenced, CursorConflict) as error:
-            self._drop(partition, error)
-        except ServerUnavailable:
-            raise
-        except ServerError as error:
-            self._drop(partition, error)
-        finally:
+    async def _finish_forever(self) -> None:
+        """Hear what the server says of each commit."""
+        while True:
+            if not self._sent:
+                self._some_sent = anyio.Event()
+                await self._some_sent.wait()
+            _, partition, touched = self._sent[0]
+            try:
+                await self._commits.reply()
+            except ServerUnavailable:
+                raise
+            except (Fenced, CursorConflict, ServerError) as error:
+                self._drop(partition, error)
+            self._sent.popleft()
             self._cache.unpin(touched)
             partition.commit_ended()
 
@@ -345,7 +383,8 @@ async def _run_once(
         await ensure_functions(client)
         keys = await open_namespace(client, config.namespace, config.partitions)
         ownership = Ownership(client, keys, config.lease_seconds, member)
-        projector = Projector(
-            Log(reader, keys), Store(client, keys), ownership, projections, config, len(keys.partitions)
-        )
-        await projector.run(stop, started)
+        async with line(client) as commits:
+            projector = Projector(
+                Log(reader, keys), commits, Store(client, keys), ownership, projections, config, len(keys.partitions)
+            )
+            await projector.run(stop, started)

@@ -6,15 +6,16 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from streamproc.connection import InFlight, call, send, server_errors
+from streamproc.connection import call, server_errors
 from streamproc.errors import JobConflict
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
 from streamproc.projection import Changes
 
-__all__ = ["Commit", "Listed", "Store"]
+__all__ = ["COMMIT", "Commit", "Listed", "Store"]
 
 _KEEP_CREATED_SECONDS = 86_400
+COMMIT = ("FCALL", "sp_commit")
 _UNPACKED = 2000
 """How many values Lua is given to unpack at once: it can some thousands."""
 
@@ -31,7 +32,6 @@ class Commit:
     """
 
     def __init__(self, keys: PartitionKeys, holder: str, start: str, end: str, read: int) -> None:
-        self.partition = keys.partition
         self.end = end
         self.read = read
         self._keys = keys
@@ -100,10 +100,11 @@ class Commit:
         self._operations += ("X", len(fields) // 2 + 1, position, "reason", reason, *fields)
 
     def arguments(self) -> list[Any]:
-        """Number of keys, keys and arguments of the call."""
+        """The call: its number of keys, keys and arguments."""
         keys = self._keys
         names = [keys.owner, keys.group, keys.log, keys.dead, *self._job_keys, *self._hashes, *self._zsets]
-        return [len(names), *names, *self._head, len(self._job_keys) // 2, len(self._hashes), *self._operations]
+        counts = (len(self._job_keys) // 2, len(self._hashes))
+        return [len(names), *names, *self._head, *counts, *self._operations]
 
 
 def _with_marks(change: Changes) -> list[str | bytes]:
@@ -137,11 +138,7 @@ class Store:
         self._keys = keys
 
     async def commit(self, commit: Commit) -> None:
-        """Write a batch, whole or not at all. Raises as what `send` returns does."""
-        await (await self.send(commit)).reply()
-
-    async def send(self, commit: Commit) -> InFlight:
-        """Send a batch off, to be written whole or not at all. Waiting for the reply then may raise.
+        """Write a batch, whole or not at all.
 
         Raises:
             Fenced: the lease is not the batch's owner's.
@@ -149,7 +146,7 @@ class Store:
             WrongKey, ServerError: nothing was written.
             ServerUnavailable: nobody knows whether it was written; the cursor does.
         """
-        return await send(self._client, "FCALL", "sp_commit", *commit.arguments())
+        await call(self._client, *COMMIT, *commit.arguments())
 
     async def load(self, wanted: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
         """Fields of many hashes of one partition: for each key and its fields their values."""
