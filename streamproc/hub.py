@@ -28,6 +28,7 @@ Memory: one snapshot per watched job, and nothing per client but its place. A jo
 dropped, with its subscription, at the next round.
 """
 
+import itertools
 import logging
 from collections.abc import Sequence
 from types import TracebackType
@@ -43,7 +44,7 @@ from streamproc.position import Token, key
 from streamproc.store import Store
 from streamproc.subscription import Subscription
 
-__all__ = ["Hub", "Live", "Place", "Watch"]
+__all__ = ["PAGE", "Hub", "Live", "Place", "Watch"]
 
 Place = tuple[int, int]
 """A position as it sorts."""
@@ -51,6 +52,9 @@ Place = tuple[int, int]
 ROUND_SECONDS: Final = 3.0
 _RETRY_SECONDS: Final = 0.5
 _READ_JOBS: Final = 500
+_READ_PAGES: Final = 50
+PAGE: Final = 100
+"""Entries of a page of history."""
 _FINISHED_AT: Final = b'"finished_at":'
 _logger = logging.getLogger("streamproc.hub")
 
@@ -124,6 +128,17 @@ class _Job:
         self.ring()
 
 
+class _Page:
+    """A page of a history that is being read, for all that want it."""
+
+    __slots__ = ("done", "entries", "error")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.entries: Sequence[Entry] = ()
+        self.error: ServerError | None = None
+
+
 class Watch:
     """One client's view of a job. Use it in a ``with``, so that the job is let go."""
 
@@ -167,9 +182,9 @@ class Watch:
         """Read the job now. Raises `ServerError`."""
         await self._hub.read([self._job])
 
-    async def history(self, after: str, count: int) -> Sequence[Entry]:
-        """Up to `count` entries of the job's history after a position. Raises `ServerError`."""
-        return await self._hub.store.history(self._job.name, after, count)
+    async def history(self, after: str) -> Sequence[Entry]:
+        """A page of the job's history after a position; the last one has fewer than `PAGE`. Raises `ServerError`."""
+        return await self._hub.history(self._job.name, after)
 
 
 class Hub:
@@ -189,6 +204,8 @@ class Hub:
         self._doubtful: set[_Job] = set()
         self._doubt = anyio.Event()
         self._connected = anyio.Event()
+        self._pages: dict[tuple[str, str], _Page] = {}
+        self._page_wanted = anyio.Event()
         self._subscription = Subscription(url, self._heard, self._restored)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -196,6 +213,7 @@ class Hub:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._subscription.run)
             tasks.start_soon(self._rounds)
+            tasks.start_soon(self._read_pages)
             await self._connected.wait()
             task_status.started()
 
@@ -234,6 +252,43 @@ class Hub:
                 job.read(place, incarnation, None if snapshot is None else _live(incarnation, snapshot))
             except ServerError as error:
                 _logger.error("job %s can't be shown: %s", job.name, error)
+
+    async def history(self, job: str, after: str) -> Sequence[Entry]:
+        """A page of a job's history after a position, in one read for all that want the same."""
+        page = self._pages.get((job, after))
+        if page is None:
+            page = self._pages[job, after] = _Page()
+            self._page_wanted.set()
+        await page.done.wait()
+        if page.error is not None:
+            raise type(page.error)(str(page.error)) from page.error
+        return page.entries
+
+    async def _read_pages(self) -> None:
+        """Read the pages that clients wait for: while some are read the next gather, and then go together."""
+        while True:
+            await self._page_wanted.wait()
+            self._page_wanted = anyio.Event()
+            while self._pages:
+                wanted = dict(itertools.islice(self._pages.items(), _READ_PAGES))
+                for name in wanted:
+                    del self._pages[name]
+                await self._read_together(wanted)
+
+    async def _read_together(self, wanted: "dict[tuple[str, str], _Page]") -> None:
+        try:
+            found = await self.store.histories(list(wanted), PAGE)
+            for page, entries in zip(wanted.values(), found, strict=True):
+                if isinstance(entries, ServerError):
+                    page.error = entries
+                else:
+                    page.entries = entries
+        except ServerError as error:
+            for page in wanted.values():
+                page.error = error
+        finally:
+            for page in wanted.values():
+                page.done.set()
 
     def _heard(self, channel: bytes, message: bytes) -> None:
         job = self._jobs.get(channel)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from streamproc.connection import call, server_errors
-from streamproc.errors import JobConflict
+from streamproc.errors import JobConflict, ServerError
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
 from streamproc.projection import Changes
@@ -105,6 +105,16 @@ class Commit:
         names = [keys.owner, keys.group, keys.log, keys.dead, *self._job_keys, *self._hashes, *self._zsets]
         counts = (len(self._job_keys) // 2, len(self._hashes))
         return [len(names), *names, *self._head, *counts, *self._operations]
+
+
+def _reply_or_error(reply: Any) -> Any:
+    try:
+        with server_errors():
+            if isinstance(reply, Exception):
+                raise reply
+    except ServerError as error:
+        return error
+    return reply
 
 
 def _with_marks(change: Changes) -> list[str | bytes]:
@@ -242,6 +252,15 @@ class Store:
     async def history(self, job: str, after: str, count: int) -> Sequence[Entry]:
         """Up to `count` entries of a job's history after a position: `e` is the payload, `mark` the mark."""
         return await stream_range(self._client, self._keys.of(job).events(job), after, count)
+
+    async def histories(self, wanted: Sequence[tuple[str, str]], count: int) -> list[Sequence[Entry] | ServerError]:
+        """The same for many jobs, each after its own position, in one round trip; its error for one that fails."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for job, after in wanted:
+                    pipe.execute_command("XRANGE", self._keys.of(job).events(job), f"({after}", "+", "COUNT", count)
+                replies = await pipe.execute(raise_on_error=False)
+        return [_reply_or_error(reply) for reply in replies]
 
     async def incarnation(self, job: str) -> str:
         """The life that the job's partition is in; empty before a projector has had it."""

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from streamproc.errors import ServerError, UnknownJob
 from streamproc.gateway.backend import Backend
-from streamproc.gateway.history import PAGE, event_line
+from streamproc.gateway.history import event_line
 from streamproc.gateway.parameters import choice, job_of, last_event_id
 from streamproc.gateway.streaming import Streaming, Write
-from streamproc.hub import Live, Watch
+from streamproc.hub import PAGE, Live, Watch
 from streamproc.position import START, Token, key
 
 __all__ = ["get_stream"]
@@ -110,7 +110,7 @@ class _Stream:
                 await write(self._reset() + _snapshot(live, None))
             if live is not None:
                 try:
-                    entries = await self._watch.history(position, PAGE)
+                    entries = await self._watch.history(position)
                 except ServerError:
                     if await self._pause(write):
                         continue
