@@ -145,8 +145,7 @@ def _progressed(state: State, event: Event, position: str) -> None:
         job.items = items
         if percent is None:
             percent = _share(items)
-    if not job.stages:
-        job.percent = percent
+    job.percent = percent
 
 
 def _items(before: Items | None, done: float | int | None, total: float | int | None) -> Items:

@@ -1,5 +1,6 @@
 """What each event of the job itself does to its snapshot."""
 
+import json
 from typing import Any
 
 import pytest
@@ -73,7 +74,8 @@ def test_an_error_has_a_type_and_a_detail(job: Reports) -> None:
 )
 def test_any_event_creates_the_job(job: Reports, event: dict[str, Any]) -> None:
     job.report([event])
-    assert (job.now["status"], job.now["created_at"], job.now["events"]) == ("queued", at(0), 1)
+    created = [job.now[key] for key in ("status", "created_at", "updated_at", "events")]
+    assert created == ["queued", at(0), at(0), 1]
 
 
 def test_a_queued_event_that_comes_after_the_start_describes_and_takes_nothing_back(job: Reports) -> None:
@@ -130,6 +132,8 @@ def test_a_stall_is_shown_until_there_is_progress(job: Reports) -> None:
     job("job.started")
     assert job("job.stalled", silent_seconds=60)["stalled"] is True
     assert job("job.heartbeat")["stalled"] is True
+    assert job("job.progressed")["stalled"] is False
+    job("job.stalled")
     assert job("job.progressed")["stalled"] is False
     job("unit.started", unit="u")
     assert job("job.stalled")["stalled"] is True
@@ -191,7 +195,7 @@ def test_a_higher_attempt_starts_progress_again_and_keeps_what_the_job_is(job: R
     job("unit.finished", unit="u", stage="found")
     job("job.counted", unit="u", indicator="rows", done=5, total=5, stage="found")
     job("job.pause_requested")
-    job("job.paused")
+    job("job.progressed", done=1, total=2)
     again = job("job.started", attempt=3)
     fresh = Reports()
     first = fresh(
@@ -200,6 +204,13 @@ def test_a_higher_attempt_starts_progress_again_and_keeps_what_the_job_is(job: R
     kept = {"status": "started", "attempt": 3, "percent": 0.0, "started_at": at(7), "updated_at": at(7)}
     assert told(again) == told(first) | kept
     assert (job.units, job.ranks, job.now["events"]) == ({}, [], 8)
+
+
+def test_what_a_queue_is_served_by_outlives_an_attempt(job: Reports) -> None:
+    job("job.queued", priority=7, max_attempts=3)
+    job("job.started", attempt=2)
+    created, _, _, priority, max_attempts, *_ = json.loads(job.hashes[job.keys.state("j")]["sums"])
+    assert (created, priority, max_attempts) == (1_763_750_000_000, 7, 3)
 
 
 def test_a_lower_attempt_has_no_effect(job: Reports) -> None:

@@ -65,6 +65,13 @@ def test_an_ended_stage_can_be_started_again(job: Reports, ending: str) -> None:
         "running", None, at(2), None, None
     ]  # fmt: skip
     assert stage["duration_seconds"] == 0.0
+    assert job("stage.progressed", stage="a", done=1)["items"] == {"done": 1, "total": None}
+
+
+def test_starting_a_stage_that_runs_changes_nothing(job: Reports) -> None:
+    job("stage.progressed", stage="a", percent=60)
+    job("stage.started", stage="a")
+    assert (job.stages["a"]["percent"], job.stages["a"]["started_at"]) == (60.0, at(0))
 
 
 @pytest.mark.parametrize("ending", ["stage.failed", "stage.finished", "stage.skipped"])
@@ -84,7 +91,7 @@ def test_a_stage_that_is_finished_after_all_has_no_error(job: Reports) -> None:
 
 
 def test_a_stage_that_is_skipped_while_it_runs_ends_there(job: Reports) -> None:
-    job("stage.started", stage="a")
+    job("stage.progressed", stage="a", percent=50)
     job("stage.skipped", stage="a")
     stage = job.stages["a"]
     assert (stage["status"], stage["percent"], stage["finished_at"], stage["duration_seconds"]) == (
@@ -134,6 +141,13 @@ def test_declaring_again_orders_and_weighs_and_takes_nothing_back(job: Reports) 
     assert job.now["percent"] == 27.5  # (2 * 60 + 1 * 100) / 8
 
 
+def test_a_stage_is_declared_once_it_was_though_it_was_reported_before(job: Reports) -> None:
+    job("stage.started", stage="a")
+    job("job.queued", stages=declared(2))
+    job("job.started", attempt=2)
+    assert [(name, stage["status"]) for name, stage in job.stages.items()] == [("a", "pending")]
+
+
 def test_the_first_of_the_stages_that_run_is_the_current_one(job: Reports) -> None:
     assert job("job.queued", stages=declared(1, 1, 1))["current_stage"] is None
     assert job("stage.started", stage="c")["current_stage"] == "c"
@@ -156,6 +170,12 @@ def test_a_stage_beyond_the_thousandth_is_over_the_limit(job: Reports) -> None:
     assert job.stages["s0"]["weight"] == 4
 
 
+def test_declaring_ever_more_stages_stops_at_the_limit(job: Reports) -> None:
+    for half in "xyz":
+        job("job.queued", stages=[{"name": f"{half}{number}"} for number in range(600)])
+    assert len(job.stages) == 1000
+
+
 # What they come to
 
 
@@ -172,6 +192,8 @@ def test_parallel_stages_add_up(job: Reports) -> None:
     job("job.queued", stages=declared(1, 1))
     job("stage.progressed", stage="a", percent=30)
     assert job("stage.progressed", stage="b", percent=50)["percent"] == 40.0
+    assert job("stage.progressed", stage="a", percent=-50)["percent"] == 25.0
+    assert job("stage.progressed", stage="a", percent=150)["percent"] == 75.0
 
 
 def test_stages_outweigh_what_the_job_reports_itself(job: Reports) -> None:
@@ -184,7 +206,9 @@ def test_stages_outweigh_what_the_job_reports_itself(job: Reports) -> None:
 def test_stages_that_are_announced_only_by_number_weigh_one_each(job: Reports) -> None:
     job("stage.started", stage="a", total_stages=4, index=1)
     assert job("stage.finished", stage="a")["percent"] == 25.0
-    assert job("stage.finished", stage="b", total_stages=2)["percent"] == 100.0
+    assert job("stage.finished", stage="b")["percent"] == 50.0
+    job("stage.finished", stage="a", total_stages=2)
+    assert job("job.noted")["percent"] == 100.0
     assert job("stage.finished", stage="c")["percent"] == 100.0
 
 

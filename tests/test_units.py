@@ -71,7 +71,8 @@ def test_a_higher_attempt_of_a_unit_starts_it_again_and_a_lower_one_is_ignored(j
 
 def test_a_unit_added_again_by_a_higher_attempt_is_pending(job: Reports) -> None:
     job("unit.finished", unit="u")
-    assert job("unit.added", unit="u", attempt=2)["units"] == counts(pending=1)
+    again = job("unit.added", unit="u", attempt=2)
+    assert (again["units"], again["percent"], job.units["u"]["percent"]) == (counts(pending=1), 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_units_are_ranked_in_the_order_in_which_they_joined(job: Reports) -> Non
         job("unit.progressed", unit=unit)
     job("job.counted", indicator="i", unit="never a member")
     assert job.ranks == ["c", "a", "b"]
+    assert sorted(job.zsets[job.keys.ranks("j")].values()) == [1, 2, 3]
     job("job.started", attempt=2)
     assert job.ranks == []
     job("unit.added", unit="b")
@@ -190,6 +192,8 @@ def test_a_higher_attempt_takes_back_what_the_unit_counted_and_nothing_else(job:
     assert (job.counters["i"], job.marks[-1]) == ((5, 4), "superseded")
     job("job.counted", indicator="i", done=7, unit="u")
     assert job.counters["i"] == (12, 4)
+    job(retry, unit="u", indicator="k", attempt=3)
+    assert job.counters == {"i": (5, 4), "k": (0, 0)}
 
 
 def test_counting_in_a_higher_attempt_starts_a_finished_unit_again(job: Reports) -> None:
@@ -286,6 +290,15 @@ def test_what_an_event_writes_doesnt_depend_on_how_many_units_sources_and_jobs_t
     few = written_for_one_more(10, 10, event)
     many = written_for_one_more(2000, 2000, event)
     assert abs(many - few) < 40  # the digits of the counts
+
+
+def test_a_source_is_written_only_when_it_said_something_new() -> None:
+    job = Reports()
+    job("job.noted", src="s" * 250, seq=1)
+    job("job.noted")
+    without = job.written
+    job("job.noted", src="s" * 250, seq=2)
+    assert job.written - without > 500  # in the event, and as the source
 
 
 def test_an_event_of_one_job_writes_nothing_of_another() -> None:
