@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable, UnfitServer, WrongKey
 
-__all__ = ["FUNCTIONS_VERSION", "Line", "call", "connect", "ensure_functions", "line", "server_errors"]
+__all__ = ["FUNCTIONS_VERSION", "Line", "Redis", "call", "connect", "ensure_functions", "line", "server_errors"]
 
 FUNCTIONS_VERSION: Final = 1
 """Rises with every change of functions.lua."""

@@ -284,18 +284,20 @@ class Cache:
                 evicted.append(slot)
                 weight -= slot.weight
         for slot in evicted:
-            del self._slots[slot.job]
-        self.weight = weight
+            self._remove(slot)
 
     def forget(self, touched: dict[str, Slot]) -> None:
         """Forget the jobs of a batch, whose states aren't to be trusted any more."""
-        for job in touched:
-            slot = self._slots.pop(job, None)
-            if slot is not None:
-                self.weight -= slot.weight
+        for slot in touched.values():
+            if self._slots.get(slot.job) is slot:
+                self._remove(slot)
 
     def drop(self, partition: int) -> None:
         """Forget all of a partition."""
         for slot in [slot for slot in self._slots.values() if slot.partition == partition]:
-            self.weight -= slot.weight
-            del self._slots[slot.job]
+            self._remove(slot)
+
+    def _remove(self, slot: Slot) -> None:
+        del self._slots[slot.job]
+        self.weight -= slot.weight
+        slot.weight = 0  # a batch may have it in hand, and keep it again

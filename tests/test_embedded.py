@@ -85,8 +85,9 @@ async def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
 
 
 async def test_leaving_ends_every_process_of_the_server(tmp_path: Path) -> None:
+    others = servers_of(os.getpid())  # of the session's fixtures
     async with embedded_server(tmp_path, port=0):
-        started = servers_of(os.getpid())
+        started = [process for process in servers_of(os.getpid()) if process not in others]
         assert any("valkey-server" in process.cmdline()[0] for process in started)
     with anyio.fail_after(10):
         while any(map(runs, started)):  # noqa: ASYNC110 - no event tells of it
@@ -94,10 +95,12 @@ async def test_leaving_ends_every_process_of_the_server(tmp_path: Path) -> None:
 
 
 async def test_it_listens_on_loopback_only_and_evicts_nothing(tmp_path: Path) -> None:
+    others = servers_of(os.getpid())  # of the session's fixtures
     async with embedded_server(tmp_path, port=0) as server:
         listening = [
             connection.laddr.ip
             for process in servers_of(os.getpid())
+            if process not in others
             for connection in process.net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         ]

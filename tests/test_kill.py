@@ -45,10 +45,10 @@ def wait_until_started(process: subprocess.Popen[str]) -> None:
 
 
 async def test_thirty_kills_at_random_moments_under_load_leave_what_a_pure_refold_gives(
-    any_server: Server, namespace: str
+    server: Server, namespace: str
 ) -> None:
     chance = random.Random(30)
-    async with connect(any_server.url) as client:
+    async with connect(server.url) as client:
         await ensure_functions(client)
         keys = await open_namespace(client, namespace, 4)
         sent = 0
@@ -67,7 +67,7 @@ async def test_thirty_kills_at_random_moments_under_load_leave_what_a_pure_refol
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load)
             for _ in range(30):
-                with projector_process(any_server, namespace) as process:
+                with projector_process(server, namespace) as process:
                     await to_thread.run_sync(wait_until_started, process)
                     enough = await folded() + chance.randrange(1, 2000)
 
@@ -77,7 +77,7 @@ async def test_thirty_kills_at_random_moments_under_load_leave_what_a_pure_refol
                     await eventually(worked, seconds=30, what="folding on")
                     process.send_signal(signal.SIGKILL)
             tasks.cancel_scope.cancel()
-        with projector_process(any_server, namespace):
+        with projector_process(server, namespace):
             await caught_up(client, keys, seconds=30)
         assert await stored(client, keys) == await refolded(client, keys)
 

@@ -8,10 +8,9 @@ from typing import Final
 import anyio
 from anyio.abc import TaskStatus
 from msgspec import Struct
-from redis.asyncio import Redis
 
 from streamproc.config import Config
-from streamproc.connection import connect, ensure_functions
+from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.hub import Hub
 from streamproc.keys import Keys
