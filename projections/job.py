@@ -63,15 +63,16 @@ class UnitCounts(Struct, gc=False):
     failed: int = 0
 
 
-class Unit(Struct):
+class Unit(Struct, omit_defaults=True):
     """A unit, as served and persisted. `status` is None where it only counted and is no member of the job.
 
-    `counts` is what its current attempt added to each indicator, as [done, total].
+    There may be a hundred thousand of them, so what isn't known is left out of their JSON. `counts` is what the
+    current attempt added to each indicator, as [done, total].
     """
 
     unit: str
-    status: str | None = None
-    percent: float = 0.0
+    status: str | None
+    percent: float
     weight: float | int | None = None
     stage: str | None = None
     attempt: int = 1
@@ -176,7 +177,7 @@ class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
     `updated` is the position of the last event that had an effect. `units_complete` says that a unit
-    which isn't in `units` doesn't exist.
+    which isn't in `units` doesn't exist, `units_text` how long the texts are that units can be large by.
     """
 
     __slots__ = (
@@ -193,6 +194,7 @@ class State:
         "units",
         "units_complete",
         "units_dropped",
+        "units_text",
         "updated",
     )
 
@@ -206,6 +208,7 @@ class State:
         self.indicators = {indicator.label: indicator for indicator in job.indicators}
         self.units: dict[str, Unit | None] = {}
         self.units_complete = False
+        self.units_text = 0
         self.touched_units: dict[str, None] = {}
         self.new_members: dict[str, int] = {}
         self.units_dropped = False

@@ -107,7 +107,8 @@ class Snapshot:
     def save(self, state: State) -> Changes:
         job = self.view(state)
         snapshot = _encode(job)
-        weight = 1000 + len(snapshot) + 400 * len(state.units) + 500 * len(job.stages) + 200 * len(job.indicators)
+        weight = 1000 + len(snapshot) + 500 * len(job.stages) + 200 * len(job.indicators)
+        weight += 400 * len(state.units) + state.units_text
         changes = Changes(weight, ("snapshot", snapshot))
         if state.sums_changed:
             changes.fields = {"sums": _encode(state.sums)}
@@ -133,7 +134,11 @@ class Snapshot:
         return not state.units_complete and unit not in state.units
 
     def load_unit(self, state: State, unit: str, saved: bytes | None) -> None:
-        state.units[unit] = None if saved is None else _decode_unit(saved)
+        if saved is None:
+            state.units[unit] = None
+        else:
+            state.units[unit] = _decode_unit(saved)
+            state.units_text += max(0, len(saved) - 400)
 
 
 def _begins(state: State, event: Event) -> bool:

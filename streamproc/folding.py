@@ -5,7 +5,7 @@ the caller, and put in place; then the batch is folded in one go.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from streamproc.errors import InvalidEvent
 from streamproc.events import Mark, RecordedEvent
 from streamproc.keys import PartitionKeys
+from streamproc.position import key
 from streamproc.projection import AnyProjection
 from streamproc.store import Commit
 from streamproc.wire import decode, partition_of
@@ -72,6 +73,10 @@ class Slot:
         self.weight = 0
         self.new_weight = 0
 
+    def lacks_source(self, source: str) -> bool:
+        """Whether the newest `seq` of a source must be looked up."""
+        return not self.sources_complete and source not in self.sources
+
 
 class Wanted(Struct):
     """What must be loaded for one job before its events can be folded."""
@@ -108,14 +113,14 @@ class Batch:
         for recorded in self.recorded:
             recorded.mark = None
 
-    def bury(self, position: str, reason: str) -> None:
-        """Make an event a dead letter."""
-        for at, recorded in enumerate(self.recorded):
-            if recorded.position == position:
-                del self.recorded[at]
-                self.dead.append(DeadLetter(position, (b"e", recorded.raw), reason))
-                self.dead.sort(key=lambda letter: tuple(map(int, letter.position.split("-"))))
-                return
+    def bury(self, reasons: Mapping[str, str]) -> None:
+        """Make dead letters of events, by their positions."""
+        for recorded in self.recorded:
+            reason = reasons.get(recorded.position)
+            if reason is not None:
+                self.dead.append(DeadLetter(recorded.position, (b"e", recorded.raw), reason))
+        self.dead.sort(key=lambda letter: key(letter.position))
+        self.recorded = [recorded for recorded in self.recorded if recorded.position not in reasons]
 
 
 class Cache:
@@ -144,7 +149,7 @@ class Cache:
         slots = self._slots
         touched: dict[str, Slot] = {}
         wanted: dict[str, Wanted] = {}
-        misplaced: list[tuple[str, str]] = []
+        misplaced: dict[str, str] = {}
         for recorded in batch.recorded:
             event = recorded.event
             job = event.job
@@ -153,20 +158,20 @@ class Cache:
                 slot = slots.get(job)
                 home = partition_of(job, partitions) if slot is None else slot.partition
                 if home != partition:
-                    misplaced.append((recorded.position, f"job: lives in partition {home}, not {partition}"))
+                    misplaced[recorded.position] = f"job: lives in partition {home}, not {partition}"
                     continue
                 if slot is None:
                     slot = Slot(job, partition)
                     wanted[job] = Wanted(slot, state=True)
                 touched[job] = slot
             source = event.src
-            if source is not None and not slot.sources_complete and source not in slot.sources:
+            if source is not None and event.seq is not None and slot.lacks_source(source):
                 self._want(wanted, slot).sources[source] = None
             unit = event.unit
             if unit is not None and (not slot.states or self._lacks(slot, unit)):
                 self._want(wanted, slot).units[unit] = None
-        for position, reason in misplaced:
-            batch.bury(position, reason)
+        if misplaced:
+            batch.bury(misplaced)
         return touched, list(wanted.values())
 
     def _want(self, wanted: dict[str, Wanted], slot: Slot) -> Wanted:

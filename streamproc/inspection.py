@@ -9,12 +9,13 @@ from redis.asyncio import Redis
 
 from streamproc.config import Config
 from streamproc.connection import FUNCTIONS_VERSION, call, connect, server_errors
-from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.errors import ServerError, ServerUnavailable, UnfitServer
 from streamproc.keys import Keys, PartitionKeys
 
 __all__ = [
     "PartitionReport",
     "ServerReport",
+    "check_server",
     "find_namespace",
     "inspecting",
     "is_serving",
@@ -112,14 +113,15 @@ async def report_server(client: Redis) -> ServerReport:
     with server_errors():
         found = await client.info("server", "persistence", "memory")
     settings = await _settings(client)
-    loaded = await call(client, "FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
-    functions = int(await call(client, "FCALL_RO", "sp_version", 0)) if loaded else None
     kind = "valkey" if "valkey_version" in found else "redis"
     version = str(found[f"{kind}_version"])
+    fit = _numbers(version) >= _LEAST[kind]
+    loaded = fit and await call(client, "FUNCTION", "LIST", "LIBRARYNAME", "streamproc")
+    functions = int(await call(client, "FCALL_RO", "sp_version", 0)) if loaded else None
     return ServerReport(
         kind=kind,
         version=version,
-        fit=_numbers(version) >= _LEAST[kind],
+        fit=fit,
         aof=bool(int(found["aof_enabled"])),
         fsync=settings.get("appendfsync"),
         eviction=settings.get("maxmemory-policy") or found.get("maxmemory_policy"),
@@ -137,6 +139,26 @@ async def _settings(client: Redis) -> dict[str, str]:
     except ServerError:
         return {}
     return {_text(name): _text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+async def check_server(client: Redis) -> list[str]:
+    """What about a server should be mended, though it can serve: it may lose or evict data.
+
+    Raises:
+        UnfitServer: it is too old.
+        ServerUnavailable: it doesn't answer.
+    """
+    report = await report_server(client)
+    if not report.fit:
+        raise UnfitServer(f"the server is {report.kind} {report.version}; streamproc needs Redis 7.0 or Valkey 8.0")
+    wrong = []
+    if report.eviction not in (None, "noeviction"):
+        wrong.append(
+            f"maxmemory-policy is {report.eviction}: under pressure the server would drop events; set it to noeviction"
+        )
+    if not report.aof:
+        wrong.append("appendonly is off: a crash of the server loses what it holds; `appendonly yes` keeps it")
+    return wrong
 
 
 async def find_namespace(client: Redis, namespace: str) -> Keys | None:

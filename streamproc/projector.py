@@ -44,6 +44,7 @@ from streamproc.config import Config
 from streamproc.connection import Line, connect, ensure_functions, line
 from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavailable
 from streamproc.folding import Batch, Cache, Poison, Slot
+from streamproc.inspection import check_server
 from streamproc.log import Entry, Log, open_namespace
 from streamproc.ownership import Lease, Ownership
 from streamproc.projection import AnyProjection
@@ -287,7 +288,7 @@ class Projector:
                 self._cache.save(batch, touched, commit)
             except Poison as poison:
                 _logger.error("partition %d at %s: a dead letter: %s", partition.number, poison.position, poison)
-                batch.bury(poison.position, poison.reason)
+                batch.bury({poison.position: poison.reason})
             except Exception:
                 if carefully:
                     raise
@@ -380,6 +381,8 @@ async def _run_once(
 ) -> None:
     """One connection's life."""
     async with connect(config.redis) as client, connect(config.redis, timeout=_BLOCK_MS / 1000 + 10) as reader:
+        for wrong in await check_server(client):
+            _logger.warning("the server: %s", wrong)
         await ensure_functions(client)
         keys = await open_namespace(client, config.namespace, config.partitions)
         ownership = Ownership(client, keys, config.lease_seconds, member)

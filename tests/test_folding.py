@@ -55,7 +55,13 @@ def wanted_by(store: MemoryStore, *events: dict[str, Any]) -> list[tuple[str, bo
 
 
 def test_a_job_that_isnt_in_memory_is_loaded_with_just_the_sources_and_units_of_the_batch() -> None:
-    events = [{"src": "a"}, {"src": "a"}, {"unit": "u"}, {"job": "k", "src": "b"}, {"unit": "v", "src": "c"}]
+    events: list[dict[str, Any]] = [
+        {"src": "a", "seq": 1},
+        {"src": "a", "seq": 2},
+        {"unit": "u", "src": "unnumbered"},
+        {"job": "k", "src": "b", "seq": 1},
+        {"unit": "v", "src": "c", "seq": 1},
+    ]
     assert wanted_by(MemoryStore(), *events) == [("j", True, ["a", "c"], ["u", "v"]), ("k", True, ["b"], [])]
 
 
@@ -265,7 +271,7 @@ def test_without_the_event_that_fails_the_batch_folds_as_if_it_had_never_been_th
         try:
             cache.fold(batch, touched, carefully=True)
         except Poison as poison:
-            batch.bury(poison.position, poison.reason)
+            batch.bury({poison.position: poison.reason})
             cache.forget(touched)
             batch.unmark()
     assert [letter.position for letter in batch.dead] == ["1763750001400-0"]
@@ -280,7 +286,7 @@ def test_a_mark_that_came_of_the_event_that_fails_goes_with_it() -> None:
         folded(cache, batch)
     assert [recorded.mark for recorded in batch.recorded] == [None, "late"]
     batch.unmark()
-    batch.bury("1763750000000-0", "cannot be folded")
+    batch.bury({"1763750000000-0": "cannot be folded"})
     folded(cache, batch)
     assert [recorded.mark for recorded in batch.recorded] == [None]
 

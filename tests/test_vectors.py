@@ -1,4 +1,4 @@
-"""What a snapshot must hold, case by case: once on the pure folds."""
+"""What a snapshot must hold, case by case: on the pure folds, and through server, projector and gateway."""
 
 import json
 from typing import Any
@@ -7,6 +7,9 @@ import pytest
 
 from streamproc.wire import partition_of
 from tests.support.folding import VECTORS, MemoryStore, load_vectors, vector_entries
+from tests.support.gateways import serving_with_projector
+from tests.support.running import caught_up
+from tests.support.servers import Server
 
 
 def expectations(vector: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -39,6 +42,22 @@ def test_losing_all_memory_after_each_event_changes_nothing(vector: dict[str, An
         forgetful.fold([entry])
         forgetful.forget()
     assert forgetful.contents() == whole.contents()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("vector", load_vectors(), ids=lambda vector: vector["name"])
+async def test_the_gateway_serves_what_the_vector_expects(
+    any_server: Server, namespace: str, vector: dict[str, Any]
+) -> None:
+    async with serving_with_projector(any_server.url, namespace) as service:
+        begin = 0
+        for after, expected in expectations(vector):
+            events = [{"job": vector["job"]} | event for event in vector["events"][begin:after]]
+            answer = await service.http.post("/v1/events", json=events)
+            assert answer.status_code == 201
+            begin = after
+            await caught_up(service.client, service.keys)
+            assert_holds((await service.http.get(f"/v1/jobs/{vector['job']}")).json(), expected)
 
 
 def test_partitions_are_those_that_every_language_computes() -> None:

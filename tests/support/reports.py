@@ -7,6 +7,9 @@ from tests.support.folding import MemoryStore
 
 __all__ = ["Reports", "at"]
 
+_LEFT_OUT: dict[str, Any] = dict.fromkeys(
+    ("weight", "stage", "message", "worker", "started_at", "finished_at", "error", "counts")
+) | {"attempt": 1}
 _START = 1_763_750_000_000
 
 
@@ -61,8 +64,9 @@ class Reports(MemoryStore):
 
     @property
     def units(self) -> dict[str, dict[str, Any]]:
-        """What is stored of each unit, by name."""
-        return {name: json.loads(unit) for name, unit in self.hashes.get(self.keys.units("j"), {}).items()}
+        """What is stored of each unit, by name, with what is left out of it."""
+        stored = self.hashes.get(self.keys.units("j"), {})
+        return {name: _LEFT_OUT | json.loads(unit) for name, unit in stored.items()}
 
     @property
     def ranks(self) -> list[str]:
