@@ -116,8 +116,13 @@ def _advance(state: State, unit: Unit, percent: float) -> None:
     by = percent - unit.percent
     if by:
         unit.percent = percent
-        for rollup in _rollups(state, unit):
-            rollup.advance(unit.weight, by)
+        sums = state.sums
+        assert sums.units is not None  # noqa: S101  (a member has joined it)
+        sums.units.advance(unit.weight, by)
+        if unit.stage is not None:
+            own = sums.stages[state.stages[unit.stage]].units
+            assert own is not None  # noqa: S101
+            own.advance(unit.weight, by)
         state.sums_changed = True
 
 
@@ -130,7 +135,7 @@ def _count(state: State, unit: Unit, status: str) -> None:
         unit.status = status
 
 
-def _unit_effect(then: Callable[[State, Unit, Event, int], None], *, adds: bool = False) -> Effect:
+def _unit_effect(then: Callable[[State, Unit, Event, str], None], *, adds: bool = False) -> Effect:
     """What every event of a unit does first: it adds the unit, and checks its attempt and whether it is final."""
 
     def effect(state: State, event: Event, position: str) -> Mark | None:
@@ -155,40 +160,40 @@ def _unit_effect(then: Callable[[State, Unit, Event, int], None], *, adds: bool 
             unit.message = event.message
         if event.worker is not None:
             unit.worker = event.worker
-        then(state, unit, event, millis(position))
+        then(state, unit, event, position)
         return None
 
     return effect
 
 
-def _unit_added(state: State, unit: Unit, event: Event, now: int) -> None:
+def _unit_added(state: State, unit: Unit, event: Event, position: str) -> None:
     """Joining is all there is to it."""
 
 
-def _unit_started(state: State, unit: Unit, event: Event, now: int) -> None:
+def _unit_started(state: State, unit: Unit, event: Event, position: str) -> None:
     if unit.status != "running":
-        unit.started_at = rfc3339(now)
+        unit.started_at = rfc3339(millis(position))
         _count(state, unit, "running")
 
 
-def _unit_progressed(state: State, unit: Unit, event: Event, now: int) -> None:
+def _unit_progressed(state: State, unit: Unit, event: Event, position: str) -> None:
     if unit.status != "running":
-        _unit_started(state, unit, event, now)
+        _unit_started(state, unit, event, position)
     percent = event.percent
     if percent is None and event.done is not None and event.total is not None:
         percent = 100.0 * event.done / event.total if event.total > 0 else 0.0
     if percent is not None:
-        _advance(state, unit, round(min(100.0, max(0.0, percent)), 2))
+        _advance(state, unit, 0.0 if percent <= 0 else 100.0 if percent >= 100 else round(percent, 2))
 
 
-def _unit_finished(state: State, unit: Unit, event: Event, now: int) -> None:
-    unit.finished_at = rfc3339(now)
+def _unit_finished(state: State, unit: Unit, event: Event, position: str) -> None:
+    unit.finished_at = rfc3339(millis(position))
     _advance(state, unit, 100.0)
     _count(state, unit, "finished")
 
 
-def _unit_failed(state: State, unit: Unit, event: Event, now: int) -> None:
-    unit.finished_at = rfc3339(now)
+def _unit_failed(state: State, unit: Unit, event: Event, position: str) -> None:
+    unit.finished_at = rfc3339(millis(position))
     unit.error = event.error
     if event.error is not None and event.error.detail is not None:
         state.units_text += len(event.error.detail)

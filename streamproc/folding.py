@@ -181,7 +181,10 @@ class Cache:
         return want
 
     def _lacks(self, slot: Slot, unit: str) -> bool:
-        return any(self.projections[at].lacks_unit(slot.states[at], unit) for at in self._keepers)
+        for at in self._keepers:  # noqa: SIM110  (any() takes three times as long, for each event of a unit)
+            if self.projections[at].lacks_unit(slot.states[at], unit):
+                return True
+        return False
 
     def hashes(self, want: Wanted, keys: PartitionKeys) -> list[tuple[str, list[str]]]:
         """The hashes and fields that answer a `Wanted`: of the job's state, and of its units."""

@@ -36,6 +36,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from operator import itemgetter
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -229,9 +230,10 @@ class Projector:
 
     def _split(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Cut what was read into batches that aren't too large, and learn how large events are."""
-        sizes = [len(fields[-1]) for _, fields in entries]
-        self._event_bytes = 1 + sum(sizes) // len(sizes)
-        if sum(sizes) <= MAX_BATCH_BYTES:
+        sizes = list(map(len, map(itemgetter(-1), map(itemgetter(1), entries))))
+        whole = sum(sizes)
+        self._event_bytes = 1 + whole // len(sizes)
+        if whole <= MAX_BATCH_BYTES:
             yield entries
             return
         start = size = 0
