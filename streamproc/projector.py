@@ -7,9 +7,10 @@ the truth about what was folded; all that this process holds in memory is a cach
 the batches that are on their way.
 
 One batch, in order, in `_step`: entries are decoded; the jobs that aren't in memory are loaded; events are folded;
-the batch before it in this partition is committed; then this one is sent off. While it is on its way the next is
-read and folded: read, fold and commit overlap, but two commits of one partition never do. Jobs of a batch
-on its way are pinned in the cache, so nothing is loaded that a commit is about to change.
+the commit is sent off. While it is on its way the next batch is read and folded: read, fold and commit overlap. All
+commits go down one line, one after another, and each must find the cursor where the one before it left it; so when
+one is refused, those behind it are too. Jobs of a batch on its way are pinned in the cache, so nothing is loaded
+that a commit is about to change.
 
 What each failure does.
 
@@ -57,6 +58,8 @@ MAX_BATCH = 1000
 MAX_BATCH_BYTES = 1024 * 1024
 SMALL_COMMITS = 300
 """Commits of fewer events than this are sent together with others, as far as there are any."""
+MAX_ON_THEIR_WAY = 2
+"""So many commits of a partition may be on their way, so that the server needn't wait for the next one."""
 MAX_READ_BYTES = 16 * 1024 * 1024
 _BLOCK_MS = 250
 _IDLE_SECONDS = 0.05
@@ -65,7 +68,7 @@ _logger = logging.getLogger("streamproc.projector")
 
 
 class Partition:
-    """A partition that is ours: its lease, how far it was read, and whether a commit is on its way."""
+    """A partition that is ours: its lease, how far it was read and folded, and how many commits are on their way."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -73,23 +76,18 @@ class Partition:
         self.read_to = lease.cursor
         self.folded_to = lease.cursor
         self.folded = lease.read
-        self._settled = anyio.Event()
-        self._settled.set()
+        self.on_their_way = 0
+        self._ended = anyio.Event()
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether no commit is on its way."""
-        return self._settled.is_set()
-
-    async def settled(self) -> None:
-        """Wait until no commit is on its way."""
-        await self._settled.wait()
-
-    def commit_begins(self) -> None:
-        self._settled = anyio.Event()
+    async def settled(self, most: int = 0) -> None:
+        """Wait until at most so many commits are on their way."""
+        while self.on_their_way > most:
+            await self._ended.wait()
 
     def commit_ended(self) -> None:
-        self._settled.set()
+        self.on_their_way -= 1
+        self._ended.set()
+        self._ended = anyio.Event()
 
 
 Read = tuple[Partition, list[Entry]]
@@ -249,11 +247,11 @@ class Projector:
         if self._cache.overweight:
             await self._settled(partition)
         commit, touched = await self._fold(partition, Batch(entries))
-        await self._settled(partition)
+        await self._settled(partition, MAX_ON_THEIR_WAY - 1)
         if self._owned.get(partition.number) is not partition:
             return
         partition.folded_to, partition.folded = commit.end, commit.read
-        partition.commit_begins()
+        partition.on_their_way += 1
         self._cache.keep(touched)
         self._ready.append((commit, partition, touched))
         self._ready_events += len(entries)
@@ -268,11 +266,11 @@ class Projector:
             self._some_sent.set()
             await self._commits.send([(*COMMIT, *commit.arguments()) for commit, _, _ in ready])
 
-    async def _settled(self, partition: Partition) -> None:
-        """Wait until no commit of a partition is on its way."""
-        if not partition.is_settled:
+    async def _settled(self, partition: Partition, most: int = 0) -> None:
+        """Wait until at most so many commits of a partition are on their way."""
+        if partition.on_their_way > most:
             await self._send()
-            await partition.settled()
+            await partition.settled(most)
 
     async def _fold(self, partition: Partition, batch: Batch) -> tuple[Commit, dict[str, Slot]]:
         carefully = False

@@ -94,6 +94,17 @@ async def test_the_consumer_group_shows_the_true_lag(bench: Bench) -> None:
     assert group["last-delivered-id"].decode() == bench.position
 
 
+async def test_a_commit_rings_the_doorbell_of_its_jobs_with_their_snapshots(bench: Bench) -> None:
+    async with bench.client.pubsub() as heard:
+        await heard.ssubscribe(bench.partition.live(JOB), bench.partition.live("another"))
+        for _ in range(2):
+            assert (await heard.get_message(timeout=10))["type"] == "ssubscribe"
+        await bench.store.commit(bench.commit(await bench.lease()))
+        message = await heard.get_message(timeout=10)
+        assert (message["channel"], message["data"]) == (bench.partition.live(JOB).encode(), b'{"percent":50}')
+        assert await heard.get_message(timeout=0.1) is None
+
+
 async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
     stale = await bench.lease()
     await bench.client.delete(bench.partition.owner)

@@ -120,15 +120,19 @@ async def test_an_event_that_makes_a_fold_fail_is_a_dead_letter_and_leaves_no_tr
         async with projecting(config, (Touchy(), History())):
             await append(client, keys, [{"job": "a", "type": "job.progressed", "percent": 10}])
             await caught_up(client, keys)
-            boom = {"job": "a", "type": "job.progressed", "percent": 99, "message": "boom"}
+            boom = {"job": "a", "type": "job.finished", "message": "boom"}
             good = {"job": "a", "type": "job.noted", "message": "after"}
-            positions = await append(client, keys, [good, boom, good, boom, good])
+            late = [{"job": "b", "type": "job.finished"}, {"job": "b", "type": "job.noted"}]
+            positions = (await append(client, keys, [*late, good, boom, good, boom, good]))[len(late) :]
             await caught_up(client, keys)
         letters = await client.xrange(keys.partitions[0].dead)
         assert [position.decode() for position, _ in letters] == [positions[1], positions[3]]
         assert b"ZeroDivisionError" in letters[0][1][1]
         snapshot = json.loads(await client.hget(state, "snapshot"))
         assert (snapshot["percent"], snapshot["events"], snapshot["message"]) == (10, 4, "after")
+        assert (snapshot["status"], snapshot["late"], snapshot["duplicates"]) == ("running", 0, 0)
+        other = json.loads(await client.hget(keys.partitions[0].state("b"), "snapshot"))
+        assert (other["late"], other["duplicates"]) == (1, 0)
         assert len(await client.xrange(keys.partitions[0].events("a"))) == 4
 
 
