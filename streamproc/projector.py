@@ -48,7 +48,8 @@ from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavail
 from streamproc.folding import Batch, Cache, Poison, Slot
 from streamproc.inspection import check_server
 from streamproc.log import Entry, Log, open_namespace
-from streamproc.ownership import Lease, Ownership
+from streamproc.owned import Owned, Partition
+from streamproc.ownership import Ownership
 from streamproc.projection import AnyProjection
 from streamproc.store import COMMIT, Commit, Store
 
@@ -65,29 +66,6 @@ _BLOCK_MS = 250
 _IDLE_SECONDS = 0.05
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _logger = logging.getLogger("streamproc.projector")
-
-
-class Partition:
-    """A partition that is ours: its lease, how far it was read and folded, and how many commits are on their way."""
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.number = lease.keys.partition
-        self.read_to = lease.cursor
-        self.folded_to = lease.cursor
-        self.folded = lease.read
-        self.on_their_way = 0
-        self._ended = anyio.Event()
-
-    async def settled(self, most: int = 0) -> None:
-        """Wait until at most so many commits are on their way."""
-        while self.on_their_way > most:
-            await self._ended.wait()
-
-    def commit_ended(self) -> None:
-        self.on_their_way -= 1
-        self._ended.set()
-        self._ended = anyio.Event()
 
 
 Read = tuple[Partition, list[Entry]]
@@ -123,12 +101,9 @@ class Projector:
         self._log = log
         self._commits = commits
         self._store = store
-        self._ownership = ownership
         self._cache = Cache(projections, config.cache_bytes)
-        self._renew_seconds = config.lease_seconds / 3
         self._count = partitions
-        self._owned: dict[int, Partition] = {}
-        self._stopping = False
+        self._owned = Owned(ownership, partitions, config.lease_seconds, self._cache.drop)
         self._ready: list[Sent] = []
         self._ready_events = 0
         self._sent: deque[Sent] = deque()
@@ -139,73 +114,19 @@ class Projector:
         """Fold until `stop` is set. Raises `ServerError` where the server fails; all memory is void then."""
         deliver, reads = anyio.create_memory_object_stream[list[Read]](0)
         async with deliver, reads, anyio.create_task_group() as tasks:
-            await self._balance()
+            await self._owned.balance()
             started()
-            tasks.start_soon(self._keep_leases)
+            tasks.start_soon(self._owned.keep)
             tasks.start_soon(self._read_forever, deliver.send)
             tasks.start_soon(self._fold_forever, reads)
             tasks.start_soon(self._finish_forever)
             await stop.wait()
-            self._stopping = True
-            for partition in list(self._owned.values()):
-                await self._give_up(partition)
-            await self._ownership.leave()
+            await self._owned.leave()
             tasks.cancel_scope.cancel()
-
-    # Ownership
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await anyio.sleep(self._renew_seconds)
-            held = list(self._owned.values())
-            renewed = await self._ownership.renew([partition.lease for partition in held])
-            for partition, ours in zip(held, renewed, strict=True):
-                if not ours:
-                    self._drop(partition, "the lease was lost")
-            await self._balance()
-
-    async def _balance(self) -> None:
-        """Give back what is more than this member's share, or take what nobody holds until the share is full."""
-        share = await self._ownership.announce()
-        for partition in list(self._owned.values())[share:]:
-            await self._give_up(partition)
-        for number in range(self._count):
-            if len(self._owned) >= share or self._stopping:
-                return
-            if number not in self._owned:
-                await self._take(number)
-
-    async def _take(self, number: int) -> None:
-        try:
-            lease = await self._ownership.acquire(number)
-        except ServerUnavailable:
-            raise
-        except ServerError as error:
-            _logger.error("partition %d cannot be taken: %s", number, error)
-            return
-        if lease is not None:
-            self._owned[number] = Partition(lease)
-
-    async def _give_up(self, partition: Partition) -> None:
-        """Stop reading a partition, let its commit finish, and release it."""
-        if self._owned.pop(partition.number, None) is None:
-            return
-        await partition.settled()
-        self._cache.drop(partition.number)
-        await self._ownership.release(partition.lease)
-
-    def _drop(self, partition: Partition, why: object) -> None:
-        """Forget a partition, of which memory isn't to be trusted any more."""
-        if self._owned.get(partition.number) is partition:
-            _logger.warning("partition %d dropped at %s: %s", partition.number, partition.folded_to, why)
-            del self._owned[partition.number]
-            self._cache.drop(partition.number)
-
-    # The hot path: read, decode, fold, commit
 
     async def _read_forever(self, deliver: Callable[[list[Read]], Awaitable[None]]) -> None:
         while True:
-            owned = dict(self._owned)
+            owned = dict(self._owned.partitions)
             if not owned:
                 await anyio.sleep(_IDLE_SECONDS)
                 continue
@@ -248,7 +169,7 @@ class Projector:
             await self._settled(partition)
         commit, touched = await self._fold(partition, Batch(entries))
         await self._settled(partition, MAX_ON_THEIR_WAY - 1)
-        if self._owned.get(partition.number) is not partition:
+        if not self._owned.has(partition):
             return
         partition.folded_to, partition.folded = commit.end, commit.read
         partition.on_their_way += 1
@@ -322,7 +243,7 @@ class Projector:
             except ServerUnavailable:
                 raise
             except (Fenced, CursorConflict, ServerError) as error:
-                self._drop(partition, error)
+                self._owned.drop(partition, error)
             self._sent.popleft()
             self._cache.unpin(touched)
             partition.commit_ended()

@@ -11,11 +11,11 @@ LAYERS = [
     {"errors", "position"},
     {"events", "wire", "projection", "config", "keys"},
     {"connection", "log", "append", "store", "ownership", "subscription", "inspection"},
-    {"folding", "projector", "hub", "producer"},
+    {"folding", "owned", "projector", "hub", "producer"},
     {"gateway"},
     {"client", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "projector"}, {"hub"}, {"producer"}]
+ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 
