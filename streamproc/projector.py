@@ -285,7 +285,7 @@ async def run(
         try:
             await _run_once(config, projections, member, stop, on_start)
         except* ServerUnavailable as group:
-            error = group.exceptions[0]
+            error = _first(group)
             if not has_started:
                 raise ServerUnavailable(
                     f"no Redis server answers at {config.redis_shown}: start one, or name another with --redis"
@@ -295,6 +295,13 @@ async def run(
             with anyio.move_on_after(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]):
                 await stop.wait()
             failures += 1
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong, out of the groups that task groups make of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _run_once(

@@ -180,7 +180,9 @@ async def test_projectors_share_partitions_and_hand_over_when_stopped(server_url
         assert await stored(client, keys) == await refolded(client, keys)
 
 
-async def test_a_server_that_is_killed_and_comes_back_loses_nothing_that_it_kept(own_server: Server) -> None:
+async def test_a_server_that_is_killed_and_comes_back_loses_nothing_that_it_kept(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     config = Config(redis=own_server.url, partitions=4, lease_seconds=1.0)
     async with connect(config.redis) as client, projecting(config):
         keys = await open_namespace(client, "sp", 4)
@@ -192,6 +194,9 @@ async def test_a_server_that_is_killed_and_comes_back_loses_nothing_that_it_kept
         await caught_up(client, keys)
         assert await stored(client, keys) == await refolded(client, keys)
         assert (await client.xinfo_stream(keys.of("job-0").log))["length"] > 0
+    waits = [record.message for record in caplog.records if "waiting for" in record.message]
+    assert waits
+    assert all("no answer from the Redis server" in wait for wait in waits)
 
 
 async def test_functions_that_the_server_lost_are_loaded_again(own_server: Server) -> None:
