@@ -37,7 +37,6 @@ class ServerReport(Struct, frozen=True):
         fsync: how often that reaches the disk: ``always``, ``everysec`` or ``no``.
         eviction: its ``maxmemory-policy``; None where it doesn't tell.
         functions: the version of streamproc's functions that it holds; None where it has none.
-        memory_bytes: what it uses.
     """
 
     kind: str
@@ -47,7 +46,6 @@ class ServerReport(Struct, frozen=True):
     fsync: str | None
     eviction: str | None
     functions: int | None
-    memory_bytes: int
 
     @property
     def knows_functions(self) -> bool:
@@ -126,7 +124,6 @@ async def report_server(client: Redis) -> ServerReport:
         fsync=settings.get("appendfsync"),
         eviction=settings.get("maxmemory-policy") or found.get("maxmemory_policy"),
         functions=functions,
-        memory_bytes=int(found["used_memory"]),
     )
 
 

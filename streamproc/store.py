@@ -16,6 +16,8 @@ __all__ = ["COMMIT", "Commit", "Listed", "Store"]
 
 _KEEP_CREATED_SECONDS = 86_400
 COMMIT = ("FCALL", "sp_commit")
+"""The call that `Commit.arguments` are for. What it raises says that nothing was written: `Fenced`, `CursorConflict`,
+`WrongKey`, `ServerError`; but after `ServerUnavailable` only the cursor knows."""
 _UNPACKED = 2000
 """How many values Lua is given to unpack at once: it can some thousands."""
 
@@ -146,17 +148,6 @@ class Store:
     def __init__(self, client: Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-
-    async def commit(self, commit: Commit) -> None:
-        """Write a batch, whole or not at all.
-
-        Raises:
-            Fenced: the lease is not the batch's owner's.
-            CursorConflict: the cursor is not where the batch begins.
-            WrongKey, ServerError: nothing was written.
-            ServerUnavailable: nobody knows whether it was written; the cursor does.
-        """
-        await call(self._client, *COMMIT, *commit.arguments())
 
     async def load(self, wanted: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
         """Fields of many hashes of one partition: for each key and its fields their values."""

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from streamproc.connection import call, connect, ensure_functions
+from streamproc.connection import call, connect, ensure_functions, line
 from streamproc.errors import CursorConflict, Fenced, ServerError, UnfitServer, WrongKey
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Log, open_namespace
 from streamproc.ownership import Lease, Ownership
 from streamproc.projection import Changes
-from streamproc.store import Commit, Store
+from streamproc.store import COMMIT, Commit
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,6 @@ class Bench:
         self.client = client
         self.keys = keys
         self.partition: PartitionKeys = keys.partitions[0]
-        self.store = Store(client, keys)
         self.ownership = Ownership(client, keys, 5.0, "me")
         self.position = ""
 
@@ -52,6 +51,12 @@ class Bench:
         commit.dead_letter(self.position, [b"e", b"rubbish"], "no JSON")
         return commit
 
+    async def send(self, commit: Commit) -> None:
+        """Commit as the projector does."""
+        async with line(self.client) as commits:
+            await commits.send([(*COMMIT, *commit.arguments())])
+            await commits.reply()
+
     async def contents(self) -> dict[bytes, bytes]:
         """Every key of the namespace but the lease, as the server would dump it."""
         found = {}
@@ -73,7 +78,7 @@ async def bench(any_server: Server, namespace: str) -> AsyncIterator[Bench]:
 
 
 async def test_a_commit_writes_state_history_units_indexes_dead_letters_and_the_cursor(bench: Bench) -> None:
-    await bench.store.commit(bench.commit(await bench.lease()))
+    await bench.send(bench.commit(await bench.lease()))
     client, keys = bench.client, bench.partition
     assert await client.hgetall(keys.state(JOB)) == {b"snapshot": b'{"percent":50}', b"sums": b"[1]", b"src:s": b"3"}
     assert await client.xrange(keys.events(JOB)) == [[bench.position.encode(), [b"e", b'{"job":"import-42"}']]]
@@ -88,7 +93,7 @@ async def test_a_commit_writes_state_history_units_indexes_dead_letters_and_the_
 async def test_the_consumer_group_shows_the_true_lag(bench: Bench) -> None:
     [group] = await bench.client.xinfo_groups(bench.partition.log)
     assert group["lag"] == 1
-    await bench.store.commit(bench.commit(await bench.lease()))
+    await bench.send(bench.commit(await bench.lease()))
     [group] = await bench.client.xinfo_groups(bench.partition.log)
     assert group["lag"] == 0
     assert group["last-delivered-id"].decode() == bench.position
@@ -99,7 +104,7 @@ async def test_a_commit_rings_the_doorbell_of_its_jobs_with_their_snapshots(benc
         await heard.ssubscribe(bench.partition.live(JOB), bench.partition.live("another"))
         for _ in range(2):
             assert (await heard.get_message(timeout=10))["type"] == "ssubscribe"
-        await bench.store.commit(bench.commit(await bench.lease()))
+        await bench.send(bench.commit(await bench.lease()))
         message = await heard.get_message(timeout=10)
         assert (message["channel"], message["data"]) == (bench.partition.live(JOB).encode(), b'{"percent":50}')
         assert await heard.get_message(timeout=0.1) is None
@@ -111,7 +116,7 @@ async def test_a_stale_owner_commits_nothing(bench: Bench) -> None:
     assert await Ownership(bench.client, bench.keys, 5.0, "another").acquire(0) is not None
     before = await bench.contents()
     with pytest.raises(Fenced):
-        await bench.store.commit(bench.commit(stale))
+        await bench.send(bench.commit(stale))
     assert await bench.contents() == before
 
 
@@ -120,7 +125,7 @@ async def test_an_owner_whose_lease_expired_commits_nothing_even_where_nobody_to
     await bench.client.delete(bench.partition.owner)
     before = await bench.contents()
     with pytest.raises(Fenced):
-        await bench.store.commit(bench.commit(stale))
+        await bench.send(bench.commit(stale))
     assert await bench.contents() == before
 
 
@@ -129,15 +134,15 @@ async def test_the_same_member_with_an_older_epoch_commits_nothing(bench: Bench)
     await bench.ownership.release(stale)
     assert (await bench.lease()).holder != stale.holder
     with pytest.raises(Fenced):
-        await bench.store.commit(bench.commit(stale))
+        await bench.send(bench.commit(stale))
 
 
 async def test_a_batch_commits_once(bench: Bench) -> None:
     lease = await bench.lease()
-    await bench.store.commit(bench.commit(lease))
+    await bench.send(bench.commit(lease))
     before = await bench.contents()
     with pytest.raises(CursorConflict) as raised:
-        await bench.store.commit(bench.commit(lease))
+        await bench.send(bench.commit(lease))
     assert raised.value.cursor == bench.position
     assert await bench.contents() == before
 
@@ -145,7 +150,7 @@ async def test_a_batch_commits_once(bench: Bench) -> None:
 async def test_a_batch_that_begins_past_the_cursor_commits_nothing(bench: Bench) -> None:
     before = await bench.contents()
     with pytest.raises(CursorConflict):
-        await bench.store.commit(bench.commit(await bench.lease(), start="5-5"))
+        await bench.send(bench.commit(await bench.lease(), start="5-5"))
     assert await bench.contents() == before
 
 
@@ -156,7 +161,7 @@ async def test_a_key_of_another_type_is_named_and_nothing_is_written(bench: Benc
     await bench.client.set(key, "somebody else's")
     before = await bench.contents()
     with pytest.raises(WrongKey, match=which if which != "index" else "jobs"):
-        await bench.store.commit(bench.commit(await bench.lease()))
+        await bench.send(bench.commit(await bench.lease()))
     assert await bench.contents() == before
 
 
@@ -174,16 +179,16 @@ async def test_without_its_consumer_group_nothing_is_written(bench: Bench) -> No
     await bench.client.xgroup_destroy(bench.partition.log, Keys.GROUP)
     before = await bench.contents()
     with pytest.raises(ServerError):
-        await bench.store.commit(bench.commit(lease))
+        await bench.send(bench.commit(lease))
     assert await bench.contents() == before
-    await bench.store.commit(bench.commit(await bench.lease()))
+    await bench.send(bench.commit(await bench.lease()))
 
 
 async def test_more_fields_than_lua_unpacks_at_once_are_written(bench: Bench) -> None:
     commit = Commit(bench.partition, (await bench.lease()).holder, "0-0", bench.position, 1)
     units = {f"unit-{number}": b"{}" for number in range(9000)}
     commit.job(JOB, {f"s{number}": number for number in range(9000)}, [Changes(weight=1, units=units)])
-    await bench.store.commit(commit)
+    await bench.send(commit)
     assert await bench.client.hlen(bench.partition.state(JOB)) == 9000
     assert await bench.client.hlen(bench.partition.units(JOB)) == 9000
 
@@ -201,7 +206,7 @@ async def test_a_partition_has_one_owner_and_a_new_epoch_for_each(bench: Bench) 
 
 
 async def test_a_log_that_was_recreated_begins_a_new_incarnation(bench: Bench) -> None:
-    await bench.store.commit(bench.commit(await bench.lease()))
+    await bench.send(bench.commit(await bench.lease()))
     before = await bench.lease()
     await bench.client.delete(bench.partition.log)
     after = await bench.lease()
