@@ -130,8 +130,8 @@ async def run_case(case: Case, runs: int) -> tuple[Figure, str]:
 
 
 def ratio(name: str, figures: Sequence[Figure], of: str, to: str, limit: str) -> Figure:
-    by_name = {figure.name: figure for figure in figures}
-    return Figure(name, "", [by_name[of].median / by_name[to].median], limit)
+    runs = {figure.name: figure.runs for figure in figures}
+    return Figure(name, "", [one / other for one, other in zip(runs[of], runs[to], strict=True)], limit)
 
 
 async def main(runs: int, only: str) -> None:
