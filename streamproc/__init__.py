@@ -10,10 +10,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from streamproc.errors import ConfigError, JobCanceled, ServerUnavailable, StreamprocError
+from streamproc.errors import ConfigError, JobCanceled, ServerUnavailable, StreamprocError, UnknownJob
 
 if TYPE_CHECKING:
+    from streamproc.producer.asynchronous import AsyncJob, AsyncProducer, connect_async
     from streamproc.producer.client import Producer, connect
+    from streamproc.producer.current import current, current_job
+    from streamproc.producer.found import JobSnapshot, ProgressIndicator
     from streamproc.producer.job import Job
     from streamproc.producer.parts import Indicator, Stage, Unit
 
@@ -21,14 +24,22 @@ __version__ = "0.1.0"
 
 __all__ = [
     "connect",
+    "connect_async",
+    "current",
+    "current_job",
     "Producer",
+    "AsyncProducer",
     "Job",
+    "AsyncJob",
     "Stage",
     "Unit",
     "Indicator",
+    "JobSnapshot",
+    "ProgressIndicator",
     "JobCanceled",
     "StreamprocError",
     "ServerUnavailable",
+    "UnknownJob",
     "ConfigError",
     "__version__",
 ]
@@ -36,11 +47,18 @@ __all__ = [
 # The projector and the gateway import this package too, and need nothing of the SDK.
 _LAZY = {
     "connect": "client",
+    "connect_async": "asynchronous",
+    "current": "current",
+    "current_job": "current",
     "Producer": "client",
+    "AsyncProducer": "asynchronous",
     "Job": "job",
+    "AsyncJob": "asynchronous",
     "Stage": "parts",
     "Unit": "parts",
     "Indicator": "parts",
+    "JobSnapshot": "found",
+    "ProgressIndicator": "found",
 }
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
-import msgspec
 import redis.exceptions as rx
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -17,13 +16,6 @@ from streamproc.keys import Keys
 from streamproc.log import FORMAT
 
 __all__ = ["Appender"]
-
-
-class _Wish(msgspec.Struct):
-    requested: str | None = None
-
-
-_read_wish = msgspec.json.Decoder(_Wish).decode
 
 
 class Appender:
@@ -112,20 +104,11 @@ class Appender:
             if isinstance(reply, Exception)
         }
 
-    def requested(self, jobs: Sequence[str]) -> dict[str, str | None]:
-        """What is asked of jobs: ``pause``, ``resume``, ``cancel``, or None. Raises `ServerError`."""
+    def snapshot(self, job: str) -> bytes | None:
+        """A job's snapshot, or None where no event of it was folded. Raises `ServerError`."""
         keys = self.open()
-        with _errors(), self._client.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.hget(keys.of(job).state(job), "snapshot")
-            snapshots: list[Any] = pipe.execute()
-        wishes: dict[str, str | None] = {}
-        for job, snapshot in zip(jobs, snapshots, strict=True):
-            try:
-                wishes[job] = None if snapshot is None else _read_wish(snapshot).requested
-            except msgspec.DecodeError as error:
-                raise ServerError(f"{keys.of(job).state(job)} holds no snapshot: {error}") from error
-        return wishes
+        with _errors():
+            return cast("bytes | None", self._client.hget(keys.of(job).state(job), "snapshot"))
 
     def disconnect(self) -> None:
         """Close the connection; the next use opens it again, and reads the namespace's facts anew."""

@@ -1,10 +1,8 @@
-"""A client of the gateway: what the reading commands use, for one that runs or for a private one of their own."""
+"""A client of the gateway: what the reading commands use, and the SDK over HTTP."""
 
 import random
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -12,10 +10,10 @@ import anyio
 import httpx
 import msgspec
 
-from streamproc.config import Config, is_loopback
-from streamproc.errors import CallerError, ConfigError, ServerError, ServerUnavailable, UnknownJob
+from streamproc.config import is_loopback
+from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob
 
-__all__ = ["Client", "Message", "Refused", "open_client"]
+__all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
 
 _PAGE: Final = 200
 _SILENCE_SECONDS: Final = 45.0
@@ -138,7 +136,7 @@ class Client:
         try:
             async with self._http.stream(method, path, **arguments) as response:
                 if response.is_error:
-                    raise _error(response.status_code, await response.aread(), job)
+                    raise problem_of(response.status_code, await response.aread(), job)
                 yield response
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
@@ -151,7 +149,8 @@ def _path(job: str) -> str:
     return f"/v1/jobs/{quote(job, safe='')}"
 
 
-def _error(status: int, body: bytes, job: str | None) -> Exception:
+def problem_of(status: int, body: bytes, job: str | None = None) -> Exception:
+    """The error that a gateway's answer means: see `Client`."""
     try:
         problem = msgspec.json.decode(body, type=Json)
     except msgspec.DecodeError:
@@ -196,49 +195,26 @@ async def _messages(lines: AsyncIterator[bytes]) -> AsyncIterator[Message]:
 
 
 @asynccontextmanager
-async def open_client(url: str, namespace: str = "sp") -> AsyncIterator[Client]:
-    """A client of the gateway at an ``http(s)://`` URL, or of a private one on the server at a ``redis://`` URL.
+async def open_gateway(url: str, token: str | None = None, **attributes: Any) -> AsyncIterator[Client]:
+    """A client of the gateway at an ``http(s)://`` URL.
 
-    Raises:
-        ConfigError: the URL is neither.
-        ServerUnavailable: no server answers at the ``redis://`` URL.
+    Args:
+        token: is sent as ``Authorization: Bearer``.
+        attributes: of the `httpx.AsyncClient`.
     """
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        # A proxy of the environment is for other machines.
-        http = _http(url, trust_env=not is_loopback(parts.hostname or ""))
-        async with http:
-            yield Client(http, url)
-    elif parts.scheme in ("redis", "rediss", "unix"):
-        async with _private_gateway(Config(redis=url, namespace=namespace).check()) as client:
-            yield client
-    else:
-        raise ConfigError(f"url: {url!r} must begin with http://, https://, redis://, rediss:// or unix://")
+    async with httpx.AsyncClient(
+        base_url=url,
+        timeout=httpx.Timeout(10.0, read=_SILENCE_SECONDS),
+        limits=httpx.Limits(max_connections=None),
+        **http_settings(url, token),
+        **attributes,
+    ) as http:
+        yield Client(http, url)
 
 
-@asynccontextmanager
-async def _private_gateway(config: Config) -> AsyncIterator[Client]:
-    from streamproc import gateway
-    from streamproc.inspection import inspecting
-
-    async with inspecting(config):
-        pass  # a gateway would wait for a server that is gone; a command says so
-    stop, listening = anyio.Event(), anyio.Event()
-    # A socket that only we can reach; its path has to be short.
-    with tempfile.TemporaryDirectory(prefix="streamproc-") as folder:
-        uds = str(Path(folder) / "gateway")
-
-        async def serve() -> None:
-            await gateway.serve(config, stop=stop, started=lambda _: listening.set(), uds=uds)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
-            await listening.wait()
-            async with _http("http://gateway", transport=httpx.AsyncHTTPTransport(uds=uds)) as http:
-                yield Client(http, config.redis_shown)
-            stop.set()
-
-
-def _http(url: str, **attributes: Any) -> httpx.AsyncClient:
-    timeout = httpx.Timeout(10.0, read=_SILENCE_SECONDS)
-    return httpx.AsyncClient(base_url=url, timeout=timeout, **attributes)
+def http_settings(url: str, token: str | None) -> dict[str, Any]:
+    """What every httpx client of a gateway is made with."""
+    return {
+        "headers": {"authorization": f"Bearer {token}"} if token else {},
+        "trust_env": not is_loopback(urlsplit(url).hostname or ""),  # a proxy of the environment is for other machines
+    }

@@ -26,10 +26,19 @@ class Subscription:
         url: of the server.
         heard: is called with the channel and the message of everything that arrives. It must not block.
         restored: is called after each connection, once the server has confirmed all channels wanted then.
+        outages: the level at which an outage is logged.
     """
 
-    def __init__(self, url: str, heard: Callable[[bytes, bytes], None], restored: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        heard: Callable[[bytes, bytes], None],
+        restored: Callable[[], None],
+        *,
+        outages: int = logging.WARNING,
+    ) -> None:
         self._url = url
+        self._outages = outages
         self._heard = heard
         self._restored = restored
         self._connection: Any = None  # redis-py's, which has no types
@@ -49,7 +58,7 @@ class Subscription:
                 if self._connection is not None:
                     failures = 0
                 if failures == 0:
-                    _logger.warning("live updates wait for the Redis server: %s", error)
+                    _logger.log(self._outages, "live updates wait for the Redis server: %s", error)
                 failures += 1
             finally:
                 self._lost()

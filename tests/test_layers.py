@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
     {"events", "wire", "projection", "config", "keys"},
-    {"connection", "log", "append", "store", "ownership", "subscription", "inspection"},
+    {"connection", "log", "append", "client", "post", "store", "ownership", "subscription", "inspection"},
     {"folding", "owned", "projector", "hub", "producer"},
     {"gateway"},
-    {"client", "demo", "embedded", "cli", "__main__"},
+    {"access", "demo", "embedded", "cli", "__main__"},
 ]
 ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}

@@ -17,11 +17,17 @@ def make(*, interval: float = LATER, max_bytes: int = 2**30) -> Outbox:
     return Outbox(interval, max_bytes, lambda: True)
 
 
+def take(outbox: Outbox) -> list[tuple[str, bytes]]:
+    """What goes out now, without a wait for more."""
+    outbox.goal()
+    return outbox.take() or []
+
+
 def sent(outbox: Outbox) -> list[dict[str, Any]]:
     """Everything that goes out now, as a sender would take it."""
     outbox.flush(0)
     found = []
-    while batch := outbox.take(until=0):
+    while batch := take(outbox):
         found += [msgspec.json.decode(payload) for _, payload in batch]
         outbox.confirm()
     return found
@@ -41,11 +47,11 @@ def test_a_later_report_replaces_the_one_that_still_waits() -> None:
 def test_the_first_report_goes_out_at_once_and_the_next_waits() -> None:
     outbox = make()
     outbox.latest("job", progress(1))
-    first = list(outbox.take(until=0) or ())
+    first = list(take(outbox))
     outbox.confirm()
     outbox.latest("job", progress(2))
     assert [msgspec.json.decode(payload)["percent"] for _, payload in first] == [1]
-    assert outbox.take(until=0) == []
+    assert take(outbox) == []
     assert [event["percent"] for event in sent(outbox)] == [2]
 
 
@@ -81,11 +87,11 @@ def test_a_batch_is_bounded_in_events_and_bytes() -> None:
     outbox = make()
     for _ in range(BATCH_EVENTS + 1):
         outbox.keep(Event(job="j", type="unit.finished", unit="u"))
-    assert len(outbox.take(until=0) or ()) == BATCH_EVENTS
+    assert len(take(outbox)) == BATCH_EVENTS
     big = make()
     for _ in range(100):
         big.keep(Event(job="j", type="job.noted", details={"text": "x" * 50_000}))
-    batch = big.take(until=0)
+    batch = take(big)
     assert batch is not None
     assert 1024 * 1024 <= sum(len(payload) for _, payload in batch) < 1024 * 1024 + 64 * 1024
 
@@ -94,12 +100,12 @@ def test_what_is_not_confirmed_is_taken_again_with_the_same_bytes() -> None:
     outbox = make()
     for number in range(3):
         outbox.keep(Event(job="j", type="unit.finished", unit=str(number)))
-    before = list(outbox.take(until=0) or ())
+    before = list(take(outbox))
     outbox.keep(Event(job="j", type="job.finished"))
-    after = list(outbox.take(until=0) or ())
+    after = list(take(outbox))
     assert after[:3] == before
     outbox.confirm([1])
-    assert outbox.take(until=0) == [before[1]]
+    assert take(outbox) == [before[1]]
 
 
 def test_progress_is_held_as_long_as_it_cannot_go_out() -> None:
@@ -107,7 +113,7 @@ def test_progress_is_held_as_long_as_it_cannot_go_out() -> None:
     for _ in range(BATCH_EVENTS):
         outbox.keep(Event(job="j", type="unit.finished", unit="u"))
     for percent in range(5):
-        assert len(outbox.take(until=0) or ()) == BATCH_EVENTS
+        assert len(take(outbox)) == BATCH_EVENTS
         outbox.latest("job", progress(percent))
     outbox.confirm()
     assert [event["percent"] for event in sent(outbox)] == [4]
@@ -147,7 +153,7 @@ def test_flush_says_how_many_events_are_not_delivered() -> None:
     outbox.keep(Event(job="j", type="job.started"))
     outbox.latest("job", progress(1))
     assert outbox.flush(0) == 2
-    outbox.take(until=0)
+    take(outbox)
     outbox.confirm()
     assert outbox.flush(0) == 0
 
@@ -178,7 +184,7 @@ def test_whatever_is_said_nothing_is_lost_and_order_is_kept(max_bytes: int, said
     log: list[dict[str, Any]] = []
 
     def deliver() -> None:
-        log.extend(msgspec.json.decode(payload) for _, payload in outbox.take(until=0) or ())
+        log.extend(msgspec.json.decode(payload) for _, payload in take(outbox))
 
     for number, (job, what) in enumerate(said):
         match what:
@@ -194,7 +200,7 @@ def test_whatever_is_said_nothing_is_lost_and_order_is_kept(max_bytes: int, said
             case "lose":
                 deliver()  # it is in the log, but the sender never learns, and sends it again
     outbox.flush(0)
-    while outbox.take(until=0):
+    while take(outbox):
         deliver()
         outbox.confirm()
 

@@ -13,7 +13,7 @@ from tests.support.producing import LogReader, wait_until
 
 @pytest.fixture
 def sp(server_url: str, namespace: str) -> Iterator[Producer]:
-    with streamproc.connect(server_url, namespace=namespace, checkpoint_interval=0.01) as connection:
+    with streamproc.connect(server_url, namespace=namespace) as connection:
         yield connection
 
 
@@ -298,7 +298,7 @@ def test_a_loop_that_breaks_off_says_how_far_it_came(sp: Producer, log: LogReade
                 break
         job.percent(99)
     with sp.job("l") as job:
-        rows = job.track(range(4))
+        rows = iter(job.track(range(4)))
         assert [next(rows), next(rows), next(rows)] == [0, 1, 2]
     sp.flush()
     assert log.events("l")[-2]["done"] == 2

@@ -57,7 +57,6 @@ def test_the_url_comes_from_the_environment(
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:8700", "redis://"),
         ("ftp://example.org", "redis"),
         ("redis://127.0.0.1:port/0", "url"),
         ("redis://127.0.0.1/zero?socket_timeout=soon", "url"),
@@ -111,7 +110,7 @@ def test_a_server_that_is_not_needed_yet_gets_everything_when_it_comes(
     assert own_log.snapshot("j")["units"]["finished"] == 1
     outages = [record.message for record in caplog.records if "kept and sent again" in record.message]
     assert len(outages) == 1
-    assert caplog.records[-1].message.endswith("takes events again")
+    assert "takes events again" in caplog.records[-1].message
     assert "events could not be delivered" in caplog.text
 
 
@@ -246,7 +245,7 @@ def test_a_log_of_another_type_is_named_and_keeps_its_events_until_it_is_mended(
 
 def test_a_snapshot_that_cannot_be_read_does_not_stop_reports(server_url: str, namespace: str, log: LogReader) -> None:
     log.serve("j", {"requested": 7})
-    with streamproc.connect(server_url, namespace=namespace, checkpoint_interval=0.01) as sp, sp.job("j") as job:
+    with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
         assert job.requested is None
     assert log.types("j") == ["job.started", "job.finished"]
 

@@ -62,10 +62,10 @@ def demo(path: Path, workers: int, redis: str | None, port: int, as_json: bool) 
 
     Each job is a process. One meets a file that can't be read, and goes on without it; one is canceled on its way.
     """
+    from streamproc.access import open_client
     from streamproc.cli.bars import jobs_table, show
     from streamproc.cli.following import Following
     from streamproc.cli.stack import Embedding, running
-    from streamproc.client import open_client
 
     config = config_of(port=port, **({"redis": redis} if redis else {}))
 

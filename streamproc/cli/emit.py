@@ -65,7 +65,8 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 async def _append(batches: AsyncIterator[list[Line]], as_json: bool, url: str, namespace: str) -> int:
-    from streamproc.client import Refused, open_client
+    from streamproc.access import open_client
+    from streamproc.client import Refused
 
     count = 0
     async with open_client(url, namespace) as client:

@@ -38,7 +38,7 @@ def source(function: F) -> F:
 @source
 def jobs(status: str | None, kind: str | None, limit: int, as_json: bool, url: str, namespace: str) -> None:
     """List jobs, the newest first."""
-    from streamproc.client import open_client
+    from streamproc.access import open_client
 
     async def main() -> list[dict[str, Any]]:
         async with open_client(url, namespace) as client:
@@ -60,7 +60,7 @@ def jobs(status: str | None, kind: str | None, limit: int, as_json: bool, url: s
 @source
 def show(job: str, as_json: bool, url: str, namespace: str) -> None:
     """Show a job with its stages, units and indicators."""
-    from streamproc.client import open_client
+    from streamproc.access import open_client
 
     async def main() -> bytes:
         async with open_client(url, namespace) as client:
@@ -81,7 +81,7 @@ def show(job: str, as_json: bool, url: str, namespace: str) -> None:
 @source
 def watch(job: str, as_json: bool, url: str, namespace: str) -> None:
     """Follow a job to its end. Exit code 0 where it finished, 1 where it failed or was canceled."""
-    from streamproc.client import open_client
+    from streamproc.access import open_client
 
     async def main() -> dict[str, Any]:
         async with open_client(url, namespace) as client:
@@ -127,7 +127,7 @@ async def _draw(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
 @source
 def replay(job: str | None, url: str, namespace: str) -> None:
     """Print the whole log, or the history of JOB, one line of JSON an event."""
-    from streamproc.client import open_client
+    from streamproc.access import open_client
 
     async def main() -> None:
         async with open_client(url, namespace) as client:

@@ -1,30 +1,33 @@
-"""Connecting, and the life of a connection: its thread, forks, and the end of the program."""
+"""Connecting, and the life of a connection: its threads, forks, and the end of the program."""
 
 import atexit
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.util import Finalize
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from streamproc.append import Appender
-from streamproc.config import DEFAULT_REDIS_PORT, Config
-from streamproc.errors import ConfigError, ServerError, ServerUnavailable
+from streamproc.errors import ServerError, ServerUnavailable, UnknownJob
 from streamproc.events import Event
+from streamproc.post import Poster
 from streamproc.producer import checks
-from streamproc.producer.job import Job
+from streamproc.producer.found import JobSnapshot, decode_snapshot
+from streamproc.producer.job import AnyJob, Job, OnRequest
 from streamproc.producer.outbox import Outbox
-from streamproc.producer.sender import Sender
-from streamproc.producer.wishes import Wishes
+from streamproc.producer.sender import Sender, Transport
+from streamproc.producer.settings import BUFFER_BYTES, Settings
+from streamproc.producer.tracked import Tracked
+from streamproc.producer.wishes import Listener, Wishes
 
 __all__ = ["Producer", "connect"]
 
-BUFFER_BYTES: Final = 32 * 1024 * 1024
 _FLUSH_SECONDS: Final = 10.0
+
+J = TypeVar("J", bound=AnyJob)
 
 _log = logging.getLogger("streamproc")
 
@@ -32,11 +35,13 @@ _log = logging.getLogger("streamproc")
 def connect(
     url: str | None = None,
     *,
+    token: str | None = None,
     namespace: str = "sp",
     partitions: int = 16,
     required: bool = True,
     min_interval: float = 0.1,
-    checkpoint_interval: float = 0.5,
+    heartbeat_interval: float = 10.0,
+    flush_seconds: float = 5.0,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> "Producer":
     """Connect to where progress is kept.
@@ -45,27 +50,36 @@ def connect(
     when it answers again.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``; else the variable STREAMPROC_URL; else the server of
-            ``streamproc up`` on this machine.
-        namespace: what all keys begin with.
+        url: ``redis://``, ``rediss://`` or ``unix://`` of a server, or ``http(s)://`` of a gateway; else the variable
+            STREAMPROC_URL; else the server of ``streamproc up`` on this machine.
+        token: for a gateway that wants one; else the variable STREAMPROC_TOKEN.
+        namespace: what all keys begin with. A gateway has its own.
         partitions: how many streams the log gets where the namespace doesn't exist yet.
         required: whether a server that doesn't answer now is an error.
         min_interval: seconds between two reports of progress of the same job, stage or unit, of which the latest
             is kept; 0 sends every report.
-        checkpoint_interval: seconds between two looks at what is asked of a job.
+        heartbeat_interval: a job that has started and says nothing for so many seconds says that it is alive; 0: never.
+        flush_seconds: how long the end of a job may wait for its delivery; 0: not at all.
         buffer_bytes: memory for events while the server is gone. Beyond it, progress is dropped and counts are
-            summed up; lifecycle events are kept.
+            summed up; lifecycle events are kept in a temporary file.
 
     Raises:
         ConfigError: the URL or another setting can't work.
         ServerUnavailable: nothing answers there.
-        ServerError: it refuses the password, or holds a namespace that this version doesn't speak.
+        ServerError: it refuses the password or token, or holds a namespace that this version doesn't speak.
     """
-    url = url or os.environ.get("STREAMPROC_URL") or f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
-    if url.startswith(("http://", "https://")):
-        raise ConfigError("url: the SDK doesn't speak HTTP yet; give the server's redis://, rediss:// or unix:// URL")
-    Config(redis=url, namespace=namespace, partitions=partitions).check()
-    producer = Producer(url, namespace, partitions, min_interval, checkpoint_interval, buffer_bytes)
+    producer = Producer(
+        Settings.of(
+            url,
+            token,
+            namespace=namespace,
+            partitions=partitions,
+            min_interval=min_interval,
+            heartbeat_interval=heartbeat_interval,
+            flush_seconds=flush_seconds,
+            buffer_bytes=buffer_bytes,
+        )
+    )
     if required:
         producer.open()
     return producer
@@ -75,22 +89,17 @@ class Producer:
     """A connection of this process. Use `connect` to make one; ``with`` closes it.
 
     All of it may be used by any number of threads. A forked child is another producer: it has another `src`, and
-    doesn't send what its parent has still to send.
+    doesn't send what its parent has still to send. Pickled, as by multiprocessing, it connects anew where it is
+    unpickled, and so do its jobs, stages and units.
     """
 
-    def __init__(
-        self,
-        url: str,
-        namespace: str,
-        partitions: int,
-        min_interval: float,
-        checkpoint_interval: float,
-        buffer_bytes: int,
-    ) -> None:
-        self._make_appender = partial(Appender, url, namespace, partitions)
-        self._appender = self._make_appender()
-        self._outbox = Outbox(min_interval, buffer_bytes, self._start_sender)
-        self._wishes = Wishes(checkpoint_interval)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._transport = self._make_transport()
+        self._outbox = Outbox(
+            settings.min_interval, settings.buffer_bytes, self._start_sender, settings.heartbeat_interval
+        )
+        self._wishes = Wishes(self._make_listener)
         self._sender: Sender | None = None
         self._closed = False
         _open.add(self)
@@ -103,16 +112,19 @@ class Producer:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _the_one_with, (self.settings,)
+
     def open(self) -> None:
-        """See that the server is there. Raises as `connect` does."""
+        """See that the server is there. Raises as `connect` does, and is closed then."""
         try:
-            self._appender.open()
+            self._transport.open()
         except ServerError as error:
             self.close()
             if not isinstance(error, ServerUnavailable):
                 raise
             raise ServerUnavailable(
-                f"nothing answers at {self._appender.name}: start it with `streamproc up`, or set STREAMPROC_URL "
+                f"nothing answers at {self._transport.name}: start it with `streamproc up`, or set STREAMPROC_URL "
                 f"({error})"
             ) from error
 
@@ -127,8 +139,11 @@ class Producer:
         owner: str | None = None,
         worker: str | None = None,
         attempt: int | None = None,
+        on_request: OnRequest | None = None,
     ) -> Job:
         """A job to report on: ``with`` starts and ends it; without, see `Job.start`.
+
+        A job that somebody else has started goes on here by its id and attempt: report, and don't start it again.
 
         Args:
             id: 1 to 200 characters of A-Z a-z 0-9 . _ : @ -; None makes one up.
@@ -139,30 +154,84 @@ class Producer:
             owner: whose it is.
             worker: who reports.
             attempt: from 1; a higher one starts the job's progress again.
+            on_request: called with ``pause``, ``resume`` or ``cancel`` when that is asked of the job, in a thread
+                of the connection. What it raises is logged.
 
         Raises:
             ValueError, TypeError: one of them can't be; the message names it.
         """
+        facts = job_facts(id, kind, title, stages, labels, owner, worker, attempt)
+        return self._job(Job, facts, on_request)
+
+    def _job(self, of: type[J], facts: Event, on_request: OnRequest | None) -> J:
         if self._closed:
             raise RuntimeError("the connection is closed: report within `with streamproc.connect()`")
-        facts = Event(
-            job=secrets.token_hex(8) if id is None else id,
-            type="job.started",
-            kind=kind,
-            title=title,
-            stages=checks.stages(stages),
-            labels=labels,
-            owner=owner,
-            worker=worker,
-            attempt=attempt,
-        )
-        return Job(self._outbox, self._wishes, checks.checked(facts))
+        return of(self, facts, on_request)
+
+    def tracked(
+        self,
+        *,
+        kind: str | None = None,
+        id: str | Callable[..., str] | None = None,  # noqa: A002  (the caller's word for it)
+        title: str | Callable[..., str] | None = None,
+        stages: Mapping[str, float] | Iterable[str] | None = None,
+        labels: dict[str, str] | None = None,
+        owner: str | None = None,
+        worker: str | None = None,
+        result: bool = True,
+    ) -> Tracked:
+        """Make each call of a function a job: ``@sp.tracked(kind="import")``. The function may be ``async``.
+
+        A parameter that is called ``job`` is given the job, unless the caller gives one; and `streamproc.current_job`
+        is the job, wherever the function goes.
+
+        Args:
+            kind: what sort of job it is; None takes the function's name.
+            id, title: a text, in which ``{name}`` is an argument of the call, or a function of the same arguments that
+                returns it. None makes an id up.
+            stages, labels, owner, worker: as of `job`.
+            result: whether what the function returns is the job's result; what JSON can't say is left out.
+
+        Raises:
+            ValueError, TypeError: one of them can't be; the message names it.
+        """
+        facts = job_facts("-", kind, None, stages, labels, owner, worker, None)
+        return Tracked(self, facts, id, title, result)
+
+    def find(self, id: str) -> JobSnapshot:  # noqa: A002  (the caller's word for it)
+        """A job as it is now, whoever works on it.
+
+        Raises:
+            UnknownJob: nothing of it has been folded.
+            ServerError: the server is gone, or refuses us.
+        """
+        checks.checked(Event(job=id, type="-"))
+        transport = self._make_transport()  # the sender's is for its thread
+        try:
+            snapshot = transport.snapshot(id)
+        finally:
+            transport.disconnect()
+        if snapshot is None:
+            raise UnknownJob(f"there is no job {id}")
+        return decode_snapshot(snapshot)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not delivered yet."""
+        return self._outbox.waiting
+
+    @property
+    def coalesced(self) -> int:
+        """How many reports were replaced by a later one, summed up or dropped, so far."""
+        return self._outbox.coalesced
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
         """Wait until everything said so far is in the log, up to `timeout` seconds. Whether it is."""
-        missing = self._outbox.flush(timeout)
+        return self._flushed(self._outbox.flush(timeout), timeout)
+
+    def _flushed(self, missing: int, timeout: float) -> bool:
         if missing:
-            _log.warning("%d events could not be delivered to %s within %g s", missing, self._appender.name, timeout)
+            _log.warning("%d events could not be delivered to %s within %g s", missing, self._transport.name, timeout)
         return not missing
 
     def close(self, timeout: float = _FLUSH_SECONDS) -> None:
@@ -173,15 +242,29 @@ class Producer:
         _open.discard(self)
         deadline = monotonic() + timeout
         self.flush(timeout)
+        self._disconnect(deadline)
+
+    def _disconnect(self, deadline: float) -> None:
         self._wishes.close()
         self._outbox.close()
         if self._sender is None:
-            self._appender.disconnect()
+            self._transport.disconnect()
         else:
             self._sender.join(max(0.0, deadline - monotonic()))
 
+    def _make_transport(self) -> Transport:
+        settings = self.settings
+        if settings.over_http:
+            return Poster(settings.url, settings.token)
+        return Appender(settings.url, settings.namespace, settings.partitions)
+
+    def _make_listener(self, wishes: Wishes) -> Listener:
+        from streamproc.producer.listening import Listening  # an event loop, which few need
+
+        return Listening(self.settings, wishes)
+
     def _start_sender(self) -> bool:
-        sender = Sender(self._appender, self._outbox, self._wishes)
+        sender = Sender(self._transport, self._outbox)
         try:
             sender.start()
         except RuntimeError as error:
@@ -194,14 +277,45 @@ class Producer:
     def _begin_anew(self) -> None:
         """In a forked child: what waits is the parent's, and so are the thread and the connection."""
         self._sender = None
-        self._appender = self._make_appender()
+        self._transport = self._make_transport()
         self._outbox.reset()
         self._wishes.reset()
+
+
+def job_facts(
+    id: str | None,  # noqa: A002
+    kind: str | None,
+    title: str | None,
+    stages: Mapping[str, float] | Iterable[str] | None,
+    labels: dict[str, str] | None,
+    owner: str | None,
+    worker: str | None,
+    attempt: int | None,
+) -> Event:
+    """What a job tells of itself, checked. Raises `ValueError` and `TypeError`."""
+    return checks.checked(
+        Event(
+            job=secrets.token_hex(8) if id is None else id,
+            type="job.started",
+            kind=kind,
+            title=title,
+            stages=checks.stages(stages),
+            labels=labels,
+            owner=owner,
+            worker=worker,
+            attempt=attempt,
+        )
+    )
 
 
 _open: Final[set[Producer]] = set()
 _home: Final = os.getpid()
 _children: Final[set[int]] = set()
+
+
+def _the_one_with(settings: Settings) -> Producer:
+    """A connection with these settings: an open one of this process, or another."""
+    return next((producer for producer in _open if producer.settings == settings), None) or Producer(settings)
 
 
 def _close_all() -> None:

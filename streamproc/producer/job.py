@@ -1,37 +1,53 @@
 """A job, as its worker holds it."""
 
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from msgspec import UNSET
 
 from streamproc.errors import JobCanceled
 from streamproc.events import Event
 from streamproc.producer import checks
-from streamproc.producer.outbox import Outbox
 from streamproc.producer.parts import Indicator, Stage, Unit
 from streamproc.producer.target import Target
-from streamproc.producer.wishes import Wishes
 
-__all__ = ["Job"]
+if TYPE_CHECKING:
+    from streamproc.producer.client import Producer
+
+__all__ = ["AFTER_PAUSE", "AnyJob", "Job", "OnRequest"]
+
+OnRequest = Callable[[str], object]
+"""Called with ``pause``, ``resume`` or ``cancel`` when somebody asks that of the job."""
+
+AFTER_PAUSE: Final = ("resume", "cancel")
+"""The wishes that end a pause."""
+
+_FACTS: Final = ("kind", "title", "stages", "labels", "owner")
 
 
-class Job(Target):
-    """A job. Made by `Producer.job`.
-
-    ``with`` reports its start, and how it ended: finished, failed by an exception, or canceled by `JobCanceled`.
+class AnyJob(Target):
+    """What `Job` and `AsyncJob` have in common: everything that doesn't wait.
 
     Args:
         facts: its ``job.started``, checked.
+        on_request: see `Producer.job`.
     """
 
     _word = "job"
 
-    def __init__(self, outbox: Outbox, wishes: Wishes, facts: Event) -> None:
-        super().__init__(outbox, facts.job, worker=facts.worker, attempt=facts.attempt)
+    def __init__(self, producer: "Producer", facts: Event, on_request: OnRequest | None = None) -> None:
+        super().__init__(producer._outbox, facts.job, worker=facts.worker, attempt=facts.attempt)
         self.id = facts.job
-        self._wishes = wishes
-        self._opening = {field: getattr(facts, field) for field in ("kind", "title", "stages", "labels", "owner")}
+        self._producer = producer
+        self._wishes = producer._wishes
+        self._given = facts
         self._result: Any = UNSET
+        if on_request is not None:
+            self._wishes.watch(self.id, on_request)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._producer, self._given)
 
     # Its parts ---------------------------------------------------------------------------------------------------
 
@@ -68,13 +84,29 @@ class Job(Target):
 
     # What it says ------------------------------------------------------------------------------------------------
 
+    def queue(self, *, priority: int | None = None, max_attempts: int | None = None, params: Any = UNSET) -> Self:
+        """Report that it waits for a worker.
+
+        Args:
+            priority: the higher, the sooner.
+            max_attempts: how often it may be tried.
+            params: what the worker needs to know; anything that JSON can say.
+
+        Raises:
+            ValueError, TypeError: one of them can't be; the message names it.
+        """
+        given = Event(job=self.id, type="job.queued", priority=priority, max_attempts=max_attempts, params=params)
+        checks.checked(given)
+        self._say("queued", **self._facts(), priority=priority, max_attempts=max_attempts, params=params)
+        return self
+
     def note(self, message: str, details: dict[str, Any] | None = None) -> None:
         """A message without progress."""
         said = None if details is None else checks.value("details", details)
         self._outbox.each("note", self._event("job.noted", message=checks.text("message", message), details=said))
 
     def heartbeat(self) -> None:
-        """Nothing new, but still at work."""
+        """Nothing new, but still at work. A job that has started says so by itself; see `connect`."""
         self._outbox.latest("heartbeat", self._event("job.heartbeat"))
 
     def result(self, value: Any) -> None:
@@ -91,11 +123,18 @@ class Job(Target):
         """Report that it was canceled, unless it ended before. To ask somebody else's job to stop is the gateway's."""
         self._end("canceled", None, reason=None if reason is None else checks.text("reason", reason))
 
+    def start(self) -> Self:
+        """Report that it starts. Once only."""
+        if not self._begun:
+            self._outbox.begin(self)
+        return super().start()
+
     def _facts(self) -> dict[str, Any]:
-        return self._opening
+        return {field: getattr(self._given, field) for field in _FACTS}
 
     def _end(self, verb: str, message: str | None, **fields: Any) -> None:
         super()._end(verb, message, **fields)
+        self._outbox.end(self)
         self._wishes.forget(self.id)
 
     def _canceled(self, error: JobCanceled) -> None:
@@ -103,21 +142,46 @@ class Job(Target):
 
     # What is asked of it -----------------------------------------------------------------------------------------
 
+    def _requested(self) -> str | None:
+        """The wish as it is known; the first call begins to follow it."""
+        if self._ended:
+            return None
+        self._wishes.watch(self.id)
+        return self._wishes.of(self.id)
+
+
+class Job(AnyJob):
+    """A job. Made by `Producer.job`.
+
+    ``with`` reports its start, and how it ended: finished, failed by an exception, or canceled by `JobCanceled`. The
+    end waits until it is delivered, `flush_seconds` at most, and not at all while the server is known to be gone.
+    """
+
+    def __enter__(self) -> Self:
+        return self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def _end(self, verb: str, message: str | None, **fields: Any) -> None:
+        super()._end(verb, message, **fields)
+        self._outbox.settle(self._producer.settings.flush_seconds)
+
     @property
     def requested(self) -> str | None:
         """What somebody asks of the job: ``pause``, ``resume``, ``cancel``, or None.
 
         It is learnt in the background, from the first use on; only that one waits for it, half a second at most.
         """
-        if self._ended:
-            return None
-        if self._wishes.watch(self.id):
-            self._outbox.wake()
+        if not self._ended:
+            self._wishes.watch(self.id)
             self._wishes.wait_first(self.id)
-        return self._wishes.of(self.id)
+        return self._requested()
 
     def checkpoint(self) -> None:
-        """A place where the job may stop or wait: call it as often as you like.
+        """A place where the job may stop, or wait while it is paused: call it as often as you like.
 
         Raises:
             JobCanceled: somebody asked the job to stop.
@@ -125,7 +189,7 @@ class Job(Target):
         wish = self.requested
         if wish == "pause":
             self._say("paused")
-            wish = self._wishes.wait_for(self.id, ("resume", "cancel"))
+            wish = self._wishes.wait_for(self.id, AFTER_PAUSE)
             if wish == "resume":
                 self._say("resumed")
         if wish == "cancel":

@@ -5,8 +5,8 @@ event gets its `seq` when it leaves for the first time, so that per job the orde
 **Held** is a job's progress that may still be replaced: per target only the latest. It goes into the queue when
 the job's interval is over, or just before a lifecycle event of the job.
 
-When the buffer is full, progress is only held, or dropped where it would have to go into the queue; counts are summed
-up; lifecycle events are kept, all of them.
+When the memory for it is full, progress is only held, or dropped where it would have to go into the queue; counts are
+summed up; lifecycle events are kept, all of them: in a temporary file, where the queue goes on.
 """
 
 import logging
@@ -15,12 +15,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from streamproc.events import MAX_NUMBER, Event
+from streamproc.producer.pulse import Pulse
+from streamproc.producer.spool import Spool
 from streamproc.wire import encode
+
+if TYPE_CHECKING:
+    from streamproc.producer.target import Target
 
 __all__ = ["BATCH_EVENTS", "Outbox"]
 
@@ -28,16 +33,11 @@ BATCH_EVENTS: Final = 1000
 BATCH_BYTES: Final = 1024 * 1024
 _OVERHEAD: Final = 256
 """Bytes that an event takes in memory beyond its payload."""
+_HELD_BYTES: Final = 1024
+"""Bytes that a held event is counted as: it isn't encoded yet."""
+_SAMPLE_SECONDS: Final = 0.05
 
 _log = logging.getLogger("streamproc")
-
-
-class _Waiting(Struct, gc=False):
-    """An event in the queue: its payload, and where in it `src` and `seq` go."""
-
-    job: str
-    body: bytes
-    at: int
 
 
 class _Held(Struct):
@@ -55,33 +55,46 @@ class Outbox:
 
     Args:
         min_interval: seconds between two reports of progress of the same target; 0 sends each.
-        max_bytes: memory for what waits, beyond which only lifecycle events are queued.
+        max_bytes: memory for what waits, beyond which only lifecycle events are queued, on disk.
         start: called when there is something to send for the first time, to start the sender; whether that worked.
+        heartbeat_interval: see `Pulse`.
     """
 
-    def __init__(self, min_interval: float, max_bytes: int, start: Callable[[], bool]) -> None:
+    def __init__(
+        self, min_interval: float, max_bytes: int, start: Callable[[], bool], heartbeat_interval: float = 0
+    ) -> None:
         self._start = start
         self._interval = min_interval
         self._max_bytes = max_bytes
+        self._heartbeat_interval = heartbeat_interval
+        self._between_samples = min_interval / 2 or _SAMPLE_SECONDS
         self.reset()
 
     def reset(self) -> None:
         """Begin anew, as another producer session: what waits is somebody else's, as after a fork."""
         # Reentrant, as a signal's handler may report progress while this thread is in here.
         self._ready = threading.Condition(threading.RLock())
-        self._src = secrets.token_hex(6)
+        self._src = secrets.token_hex(6).encode()
         self._seq = 0
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[tuple[str, bytes, int]] = deque()  # job, payload, and where in it src and seq go
+        self._spool = Spool()
         self._held: dict[str, _Held] = {}
+        self._holding = 0
+        self._pulse = Pulse(self._heartbeat_interval)
+        self._loops: dict[Target, None] = {}
+        self._next_sample = float("inf")
         self._sending: list[tuple[str, bytes]] = []
         self._bytes = 0
         self._accepted = 0
         self._delivered = 0
+        self.coalesced = 0
+        self._trouble = False
         self._started = False
         self._idle = True
         self._hurry = False
         self._closed = False
         self._told = False
+        self._told_of_disk = False
 
     # What the work says ------------------------------------------------------------------------------------------
 
@@ -91,7 +104,7 @@ class Outbox:
             held = self._held.get(event.job)
             if held is not None and held.events:
                 if self._full():
-                    held.events = {target: said for target, said in held.events.items() if said.type == "job.counted"}
+                    self._drop_progress(held)
                 self._settle(held)
             self._push(event)
 
@@ -113,8 +126,29 @@ class Outbox:
             else:
                 self._push(event)
 
+    def begin(self, job: "Target") -> None:
+        """A job that is worked on here from now on, and has a heartbeat."""
+        with self._ready:
+            self._pulse.begin(job)
+
+    def end(self, job: "Target") -> None:
+        with self._ready:
+            self._pulse.end(job)
+
+    def sample(self, target: "Target") -> None:
+        """Look now and then how far the loop of a target is."""
+        with self._ready:
+            if not self._loops:
+                self._next_sample = monotonic() + self._between_samples
+            self._loops[target] = None
+            self._ring()
+
+    def sample_no_more(self, target: "Target") -> None:
+        with self._ready:
+            self._loops.pop(target, None)
+
     def _full(self) -> bool:
-        return self._bytes >= self._max_bytes
+        return self._bytes + self._holding >= self._max_bytes
 
     def _hold(self, target: str, event: Event) -> None:
         if self._closed:
@@ -128,16 +162,33 @@ class Outbox:
             before = events.pop(target, None)  # so that the latest report is the last to be folded
             if before is not None:
                 _merge(event, before)
+                self.coalesced += 1
+                self._holding -= _HELD_BYTES
             events[target] = event
         else:
             events[target] = event
             self._ring()
+        self._holding += _HELD_BYTES
+        if self._holding >= self._max_bytes // 2:
+            self._settle_all()  # a million jobs may each hold one: the queue goes on on disk
+
+    def _drop_progress(self, held: _Held) -> None:
+        counts = {target: event for target, event in held.events.items() if event.type == "job.counted"}
+        dropped = len(held.events) - len(counts)
+        self.coalesced += dropped
+        self._holding -= dropped * _HELD_BYTES
+        held.events = counts
 
     def _settle(self, held: _Held) -> None:
         """Queue what is held."""
+        self._holding -= len(held.events) * _HELD_BYTES
         for event in held.events.values():
             self._push(event)
         held.events.clear()
+
+    def _settle_all(self) -> None:
+        for held in self._held.values():
+            self._settle(held)
 
     def _push(self, event: Event) -> None:
         if self._closed:
@@ -148,11 +199,41 @@ class Outbox:
                 )
             return
         body = encode(event)
+        job = event.job
         # An event begins {"job":"…","type":"…" and neither needs escapes; src and seq come next.
-        self._queue.append(_Waiting(event.job, body, 19 + len(event.job) + len(event.type)))
-        self._bytes += len(body) + _OVERHEAD
+        at = 19 + len(job) + len(event.type)
+        if not (self._spool or self._full()) or not self._spooled(job, body, at):
+            self._queue.append((job, body, at))
+            self._bytes += len(body) + _OVERHEAD
         self._accepted += 1
-        self._ring()
+        self._pulse.spoke(job)
+        if self._idle:
+            self._ring()
+
+    def _spooled(self, job: str, body: bytes, at: int) -> bool:
+        """Put an event behind those on disk, or the first one there. Whether that worked."""
+        try:
+            self._spool.put(job, body, at)
+        except OSError as error:
+            if self._spool:
+                self._unspool(len(self._spool))  # what is behind them must not overtake them
+            if not self._told_of_disk:
+                self._told_of_disk = True
+                _log.warning("no room on disk for the events that wait, so all are kept in memory: %s", error)
+            return False
+        return True
+
+    def _unspool(self, most: int) -> None:
+        """Take events from disk into memory."""
+        try:
+            for _ in range(min(most, len(self._spool))):
+                event = self._spool.take()
+                self._queue.append(event)
+                self._bytes += len(event[1]) + _OVERHEAD
+        except OSError as error:
+            _log.error("%d events can't be read back from disk, and are lost: %s", len(self._spool), error)
+            self._accepted -= len(self._spool)
+            self._spool = Spool()
 
     def _ring(self) -> None:
         if self._idle:
@@ -163,28 +244,37 @@ class Outbox:
 
     # What the sender does ----------------------------------------------------------------------------------------
 
-    def take(self, until: float) -> list[tuple[str, bytes]] | None:
+    def take(self) -> list[tuple[str, bytes]] | None:
         """Wait for events to send; the same again until they are confirmed.
 
-        Args:
-            until: the `time.monotonic` at which to stop waiting.
-
         Returns:
-            Up to 1,000 payloads of about 1 MiB, each with its job id; none where `until` came first, or somebody is
-            in a hurry; None when closed.
+            Up to 1,000 payloads of about 1 MiB, each with its job id; none where somebody is in a hurry and nothing
+            waits; None when closed.
         """
         with self._ready:
             while not self._closed:
                 time = monotonic()
+                self._look_around(time)
                 due = self._release(time)
                 self._fill()
-                if self._sending or self._hurry or time >= until:
+                if self._sending or self._hurry:
                     self._hurry = False
                     return self._sending
                 self._idle = True
-                self._ready.wait(min(min(due, until) - time, threading.TIMEOUT_MAX))
+                due = min(due, self._next_sample, self._pulse.due)
+                self._ready.wait(min(due - time, threading.TIMEOUT_MAX))
                 self._idle = False
             return None
+
+    def _look_around(self, time: float) -> None:
+        """See how far loops are, and which jobs are silent, where it is time."""
+        if time >= self._next_sample:
+            for target in list(self._loops):
+                target._sample()
+            self._next_sample = time + self._between_samples if self._loops else float("inf")
+        if time >= self._pulse.due:
+            for heartbeat in self._pulse.beat(time):
+                self._push(heartbeat)
 
     def _release(self, time: float) -> float:
         """Queue the held progress whose time has come. Returns when the next comes."""
@@ -203,15 +293,19 @@ class Outbox:
         return upcoming
 
     def _fill(self) -> None:
-        size = sum(len(payload) for _, payload in self._sending)
-        while self._queue and len(self._sending) < BATCH_EVENTS and size < BATCH_BYTES:
-            waiting = self._queue.popleft()
+        if self._spool and len(self._queue) < BATCH_EVENTS:
+            self._unspool(BATCH_EVENTS)
+        sending, queue, src = self._sending, self._queue, self._src
+        size = sum(len(payload) for _, payload in sending)
+        added = 0
+        while queue and len(sending) < BATCH_EVENTS and size < BATCH_BYTES:
+            job, body, at = queue.popleft()
             self._seq += 1
-            body, at = waiting.body, waiting.at
-            payload = b'%b,"src":"%b","seq":%d%b' % (body[:at], self._src.encode(), self._seq, body[at:])
-            self._sending.append((waiting.job, payload))
+            payload = b'%b,"src":"%b","seq":%d%b' % (body[:at], src, self._seq, body[at:])
+            sending.append((job, payload))
             size += len(payload)
-            self._bytes += len(payload) - len(body)
+            added += len(payload) - len(body)
+        self._bytes += added
 
     def confirm(self, refused: Collection[int] = ()) -> None:
         """What was taken last is in the log, but for the entries at these places, which are taken again."""
@@ -221,33 +315,63 @@ class Outbox:
             self._bytes -= sum(len(payload) + _OVERHEAD for _, payload in self._sending)
             self._bytes += sum(len(payload) + _OVERHEAD for _, payload in kept)
             self._sending = kept
+            self._trouble = bool(kept)
             self._ready.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless somebody is in a hurry: `flush` and `close` end it."""
+        """Wait before another try, unless somebody is in a hurry: `flush` and `close` end it."""
         with self._ready:
+            self._trouble = True
+            self._ready.notify_all()
             if not self._hurry:
                 self._ready.wait(seconds)
             self._hurry = False
 
     # What the owner does -----------------------------------------------------------------------------------------
 
+    @property
+    def waiting(self) -> int:
+        """How many events are not in the log."""
+        return self._accepted - self._delivered + self._holding // _HELD_BYTES
+
+    def hasten(self) -> int:
+        """Let what was said so far go out now. Returns the goal for `missing` and `settled`."""
+        with self._ready:
+            self._settle_all()
+            return self.goal()
+
+    def goal(self) -> int:
+        """As `hasten`, but what is held may wait: enough where a job's end has just let go what was held of it."""
+        with self._ready:
+            self._wake()
+            return self._accepted
+
+    def missing(self, goal: int) -> int:
+        """How many events up to a goal are not in the log."""
+        return max(0, goal - self._delivered)
+
+    def settled(self, goal: int) -> bool:
+        """Whether there is no use in waiting for a goal: it is reached, or the server is known to be gone."""
+        return self._delivered >= goal or self._trouble or self._closed or not self._started
+
     def flush(self, timeout: float) -> int:
         """Wait until what was said so far is in the log. Returns how many events are not."""
         with self._ready:
-            for held in self._held.values():
-                self._settle(held)
-            goal = self._accepted
-            self.wake()
+            goal = self.hasten()
             self._ready.wait_for(lambda: self._delivered >= goal, timeout)
-            return max(0, goal - self._delivered)
+            return self.missing(goal)
 
-    def wake(self) -> None:
-        """Let the sender look at once, whatever it waits for."""
+    def settle(self, timeout: float) -> None:
+        """Wait until a job's end is in the log, but not while the server is known to be gone."""
         with self._ready:
-            self._hurry = True
-            self._ring()
-            self._ready.notify_all()
+            goal = self.goal()
+            self._ready.wait_for(lambda: self.settled(goal), timeout)
+
+    def _wake(self) -> None:
+        """Let the sender look at once, whatever it waits for."""
+        self._hurry = True
+        self._ring()
+        self._ready.notify_all()
 
     def close(self) -> None:
         """Give the sender its leave; what still waits is not sent any more."""

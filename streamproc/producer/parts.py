@@ -1,6 +1,7 @@
 """The parts of a job that a worker holds: stages, units, indicators."""
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from streamproc.events import Event
 from streamproc.producer import checks
@@ -9,7 +10,27 @@ from streamproc.producer.target import Target
 __all__ = ["Indicator", "Stage", "Unit", "count"]
 
 
-class Stage(Target):
+class _Part(Target):
+    """A part of a job. ``with`` and ``async with`` start and end it; an exception reports failure and goes on up."""
+
+    def __enter__(self) -> Self:
+        return self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    async def __aenter__(self) -> Self:
+        return self._enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+
+class Stage(_Part):
     """A stage of a job. Made by `Job.stage`."""
 
     _word = "stage"
@@ -18,6 +39,7 @@ class Stage(Target):
         name = checks.name("stage", name)
         super().__init__(job._outbox, job._job, stage=name, worker=job._worker, attempt=job._attempt)
         self.name = name
+        self._job_handle = job
         self._weight = None if weight is None else checks.amount("weight", weight)
 
     def skip(self, message: str | None = None) -> None:
@@ -27,8 +49,11 @@ class Stage(Target):
     def _facts(self) -> dict[str, Any]:
         return {"weight": self._weight}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stage, (self._job_handle, self.name, self._weight)
 
-class Unit(Target):
+
+class Unit(_Part):
     """A unit of a job. Made by `Job.unit`."""
 
     _word = "unit"
@@ -44,6 +69,7 @@ class Unit(Target):
         )
         super().__init__(job._outbox, job._job, unit=name, worker=job._worker, attempt=attempt)
         self.name = name
+        self._job_handle = job
         self._joined = {"weight": facts.weight, "stage": facts.stage}
 
     def count(self, indicator: str, done: float = 0, total: float = 0) -> None:
@@ -60,6 +86,9 @@ class Unit(Target):
 
     def _facts(self) -> dict[str, Any]:
         return self._joined
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unit, (self._job_handle, self.name, self._joined["weight"], self._joined["stage"], self._attempt)
 
 
 class Indicator:

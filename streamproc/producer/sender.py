@@ -4,14 +4,12 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from streamproc.append import Appender
 from streamproc.errors import ServerError
 from streamproc.producer.outbox import Outbox
-from streamproc.producer.wishes import Wishes
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "Transport"]
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
@@ -19,15 +17,26 @@ _LONGEST_PAUSE: Final = 2.0
 _log = logging.getLogger("streamproc")
 
 
+class Transport(Protocol):
+    """One connection, for one thread, to where events go. See `Appender` and `Poster`."""
+
+    name: str
+
+    def open(self) -> object: ...
+    def append(self, batch: Sequence[tuple[str, bytes]]) -> dict[int, ServerError]: ...
+    def snapshot(self, job: str) -> bytes | None: ...
+    def disconnect(self) -> None: ...
+
+
 class Sender:
     """One thread over one connection. It starts with the first event, and ends when the outbox is closed."""
 
-    def __init__(self, appender: Appender, outbox: Outbox, wishes: Wishes) -> None:
-        self._appender = appender
+    def __init__(self, transport: Transport, outbox: Outbox) -> None:
+        self._transport = transport
         self._outbox = outbox
-        self._wishes = wishes
         self._thread = threading.Thread(target=self._run, name="streamproc-sender", daemon=True)
         self._pause = 0.0
+        self._coalesced = 0
 
     def start(self) -> None:
         """Raises `RuntimeError` where the system gives no more threads."""
@@ -37,33 +46,29 @@ class Sender:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (batch := self._outbox.take(self._wishes.due())) is not None:
-            try:
-                if batch:
+        while (batch := self._outbox.take()) is not None:
+            if batch:
+                try:
                     self._append(batch)
-                    self._mended()
-                asked = self._wishes.to_ask()
-                if asked:
-                    self._wishes.update(self._appender.requested(asked))
-            except ServerError as error:
-                self._wait_out(error)
-        self._appender.disconnect()
+                except ServerError as error:
+                    self._wait_out(error)
+        self._transport.disconnect()
 
     def _append(self, batch: Sequence[tuple[str, bytes]]) -> None:
-        refused = self._appender.append(batch)
+        refused = self._transport.append(batch)
         self._outbox.confirm(refused)
         for error in refused.values():
             raise error
+        if self._pause:
+            self._pause = 0.0
+            coalesced = self._outbox.coalesced - self._coalesced
+            _log.info("%s takes events again; %d reports were coalesced meanwhile", self._transport.name, coalesced)
 
     def _wait_out(self, error: ServerError) -> None:
         """Say once what is wrong, and wait a little longer each time."""
-        self._appender.disconnect()
+        self._transport.disconnect()
         if not self._pause:
+            self._coalesced = self._outbox.coalesced
             _log.warning("%s; the work goes on, and its events are kept and sent again", error)
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
         self._outbox.pause(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads the load, hides nothing)
-
-    def _mended(self) -> None:
-        if self._pause:
-            self._pause = 0.0
-            _log.info("%s takes events again", self._appender.name)

@@ -1,35 +1,23 @@
 """What a job, a stage and a unit have in common: a bar of their own, a beginning and an end."""
 
-from collections.abc import Iterable, Iterator
-from time import monotonic
-from types import TracebackType
+from collections.abc import AsyncIterable, Iterable
 from typing import Any, ClassVar, Self, TypeVar
 
 from streamproc.errors import JobCanceled
 from streamproc.events import Event
-from streamproc.producer import checks
+from streamproc.producer import bars, checks
 from streamproc.producer.checks import now
+from streamproc.producer.current import enter, leave
 from streamproc.producer.outbox import Outbox
+from streamproc.producer.track import Track
 
 __all__ = ["Target"]
 
 T = TypeVar("T")
 
-_TRACK_SECONDS = 0.05
-
-
-class _Count:
-    """How far a loop is."""
-
-    __slots__ = ("done", "total")
-
-    def __init__(self, total: float | None) -> None:
-        self.done = 0
-        self.total = total
-
 
 class Target:
-    """Something with a bar. ``with`` starts and ends it; an exception reports failure and goes on up.
+    """Something with a bar, that starts and ends.
 
     Nothing here waits for the server, and nothing raises because of it.
     """
@@ -55,9 +43,14 @@ class Target:
         self._key = f"{self._word} {unit or stage or ''}"
         self._progressed = f"{self._word}.progressed"
         self._total: float | None = None
-        self._loop: _Count | None = None
+        self._loops: list[Track[Any]] = []
         self._begun = False
         self._ended = False
+
+    @property
+    def label(self) -> str:
+        """What it is called, for people."""
+        return self._unit or self._stage or self._job
 
     # How far it is -----------------------------------------------------------------------------------------------
 
@@ -96,40 +89,54 @@ class Target:
         """Report that it goes on, and that nobody knows how far it is."""
         self._report(None, None, None, message, None)
 
-    def track(self, iterable: Iterable[T], total: float | None = None, desc: str | None = None) -> Iterator[T]:
-        """The same items, reporting how many of them are done.
+    def track(
+        self,
+        iterable: Iterable[T] | AsyncIterable[T],
+        desc: str | None = None,
+        total: float | None = None,
+        unit: str = "it",
+        *,
+        bar: bool = False,
+    ) -> Track[T]:
+        """The same items, for ``for`` or ``async for``, reporting how many of them are done.
+
+        Of loops within one another on the same target only the outermost is reported.
 
         Args:
-            total: of items; None takes ``len(iterable)``, where it has one.
             desc: the message that goes with it.
+            total: of items; None takes ``len(iterable)``, where it has one.
+            unit: what the items are, for the bar.
+            bar: whether to draw a bar too, on stderr where that is a terminal.
+
+        Raises:
+            TypeError, ValueError: it can't be iterated over, or `total` is no number.
         """
-        if total is None:
-            try:
-                total = len(iterable)  # type: ignore[arg-type]
-            except TypeError:
-                total = None
-        self.items(0, total, desc)
-        self._loop = count = _Count(total)
-        return self._counting(iterable, count)
+        return Track(self, iterable, desc, total, unit, bar)
 
-    def _counting(self, iterable: Iterable[T], count: _Count) -> Iterator[T]:
-        due = monotonic() + _TRACK_SECONDS
-        try:
-            for item in iterable:
-                yield item
-                count.done += 1
-                if monotonic() >= due:
-                    self.items(count.done, count.total)
-                    due = monotonic() + _TRACK_SECONDS
-        finally:
-            if self._loop is count:
-                self._leave_loop()
+    def _enter_loop(self, loop: Track[Any]) -> None:
+        if loop.bar:
+            bars.show(loop, self)
+        self._loops.append(loop)
+        if self._loops[0] is loop:
+            loop.report(loop.desc)
+        self._outbox.sample(self)
 
-    def _leave_loop(self) -> None:
+    def _leave_loop(self, loop: Track[Any]) -> None:
         """Report where the loop is, for the last time."""
-        if self._loop is not None:
-            count, self._loop = self._loop, None
-            self.items(count.done, count.total)
+        if loop.bar:
+            bars.hide(loop)
+        if loop in self._loops:
+            reported = self._loops[0] is loop
+            self._loops.remove(loop)
+            if not self._loops:
+                self._outbox.sample_no_more(self)
+            if reported and not self._ended:
+                loop.report()
+
+    def _sample(self) -> None:
+        """Report how far the outermost loop is. Called by the sender's thread."""
+        for loop in self._loops[:1]:
+            loop.sample()
 
     def _report(
         self,
@@ -183,8 +190,9 @@ class Target:
         if not self._ended:
             if message is not None:
                 message = checks.text("message", message)
+            for loop in self._loops[:1]:
+                loop.report()
             self._ended = True
-            self._leave_loop()
             self._say(verb, message=message, **fields)
 
     def _say(self, verb: str, **fields: Any) -> None:
@@ -194,12 +202,13 @@ class Target:
         own = {"job": self._job, "unit": self._unit, "stage": self._stage}
         return Event(**own | {"type": type, "worker": self._worker, "attempt": self._attempt, "at": now()} | fields)
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def _enter(self) -> Self:
+        self.start()
+        enter(self)
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def _leave(self, error: BaseException | None) -> None:
+        leave(self)
         if error is None:
             self.finish()
         elif isinstance(error, JobCanceled):

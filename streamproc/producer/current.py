@@ -1,0 +1,37 @@
+"""Which job, stage or unit the running code is in: what ``with`` has entered, in this thread or task."""
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamproc.producer.job import AnyJob
+    from streamproc.producer.target import Target
+
+__all__ = ["current", "current_job", "enter", "leave"]
+
+_entered: ContextVar[tuple["Target", ...]] = ContextVar("streamproc", default=())
+
+
+def current() -> "Target | None":
+    """The innermost job, stage or unit that ``with`` has entered here, or None. A new thread begins with none."""
+    entered = _entered.get()
+    return entered[-1] if entered else None
+
+
+def current_job() -> "AnyJob | None":
+    """The innermost job that ``with`` has entered here, or None."""
+    from streamproc.producer.job import AnyJob
+
+    for target in reversed(_entered.get()):
+        if isinstance(target, AnyJob):
+            return target
+    return None
+
+
+def enter(target: "Target") -> None:
+    _entered.set((*_entered.get(), target))
+
+
+def leave(target: "Target") -> None:
+    """Also where a generator is closed in another context than it began in: there is nothing to leave then."""
+    _entered.set(tuple(entered for entered in _entered.get() if entered is not target))

@@ -1,0 +1,101 @@
+"""A job as somebody else sees it: its snapshot, read once."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+__all__ = ["Eta", "Items", "JobSnapshot", "ProgressIndicator", "StageSnapshot", "UnitCounts", "decode_snapshot"]
+
+
+class ProgressIndicator(Struct, frozen=True):
+    """A counter of a job: so much done of so much, over all its units."""
+
+    label: str
+    total: float | int
+    done: float | int
+
+
+class StageSnapshot(Struct, frozen=True):
+    """A stage of a job. Its status is ``pending``, ``running``, ``finished``, ``failed`` or ``skipped``."""
+
+    name: str
+    weight: float | int
+    status: str
+    percent: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_seconds: float | None
+    error: dict[str, Any] | None
+
+
+class UnitCounts(Struct, frozen=True):
+    """How many units a job has, and in which state."""
+
+    total: int
+    pending: int
+    running: int
+    finished: int
+    failed: int
+
+
+class Items(Struct, frozen=True):
+    """So many done of a total."""
+
+    done: float | int
+    total: float | int | None
+
+
+class Eta(Struct, frozen=True):
+    """How long the job will take yet: seconds and instants by quantile, or why nobody knows."""
+
+    remaining_seconds: dict[str, float] | None
+    finish_at: dict[str, datetime] | None
+    basis: str | None
+    reason: str | None
+
+
+class JobSnapshot(Struct, frozen=True, kw_only=True):
+    """A job as it was when it was read. Times are UTC; what isn't known is None.
+
+    Its status is ``queued``, ``started``, ``running``, ``paused``, ``finished``, ``failed`` or ``canceled``.
+    """
+
+    job_id: str
+    kind: str | None
+    title: str | None
+    status: str
+    percent: float | None
+    message: str | None
+    details: dict[str, Any] | None
+    current_stage: str | None
+    stages: list[StageSnapshot]
+    indicators: list[ProgressIndicator]
+    items: Items | None
+    units: UnitCounts
+    worker: str | None
+    attempt: int
+    labels: dict[str, str]
+    owner: str | None
+    result: Any
+    error: dict[str, Any] | None
+    requested: str | None
+    stalled: bool
+    eta: Eta | None
+    created_at: datetime | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    finished_at: datetime | None
+    events: int
+    late: int
+    duplicates: int
+    position: str
+
+    @property
+    def progress(self) -> list[ProgressIndicator]:
+        """Its indicators."""
+        return self.indicators
+
+
+decode_snapshot = Decoder(JobSnapshot).decode

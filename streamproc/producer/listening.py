@@ -1,0 +1,191 @@
+"""How wishes are heard: an event loop in a thread, over one subscription for all jobs of the process.
+
+Over Redis the doorbell of a job brings its snapshot, which says what is requested; jobs are also read when the
+connection is new, and every few seconds, since doorbells may be lost. Over HTTP each job is one live stream.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from streamproc.client import Client, open_gateway
+from streamproc.connection import Redis, connect
+from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob
+from streamproc.keys import Keys
+from streamproc.log import open_namespace
+from streamproc.producer.settings import Settings
+from streamproc.producer.wishes import Wishes
+from streamproc.store import Store
+from streamproc.subscription import Subscription
+
+__all__ = ["Listening"]
+
+_ROUND_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 1.0
+_UNKNOWN_SECONDS: Final = 0.2
+"""A job that was just begun isn't folded yet."""
+_AT_ONCE: Final = 500
+
+T = TypeVar("T")
+
+_log = logging.getLogger("streamproc")
+
+
+class _Wish(msgspec.Struct):
+    requested: str | None = None
+
+
+_read_wish: Final = msgspec.json.Decoder(_Wish).decode
+
+
+class Listening:
+    """Follows the jobs of some wishes. See `Listener`."""
+
+    def __init__(self, settings: Settings, wishes: Wishes) -> None:
+        self._settings = settings
+        self._wishes = wishes
+        self._thread = threading.Thread(target=self._run, name="streamproc-listener", daemon=True)
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def changed(self) -> None:
+        self._signal(self._change)
+
+    def stop(self) -> None:
+        self._signal(self._end)
+        if threading.current_thread() is not self._thread:  # as on_request may close the connection
+            self._thread.join(_STOP_SECONDS)
+
+    def _signal(self, event: asyncio.Event) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(event.set)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._change, self._end = asyncio.Event(), asyncio.Event()
+        self._change.set()
+        self._loop = asyncio.get_running_loop()
+        self._ready.set()
+        if self._settings.over_http:
+            async with open_gateway(self._settings.url, self._settings.token) as gateway:
+                await self._until_end(self._over_http, gateway)
+        else:
+            async with connect(self._settings.url) as client:
+                await self._until_end(self._over_redis, client)
+        self._loop = None
+
+    async def _until_end(self, follow: Callable[[T, TaskGroup], Coroutine[Any, Any, None]], client: T) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow, client, tasks)
+            await self._end.wait()
+            tasks.cancel_scope.cancel()
+
+    # Over Redis --------------------------------------------------------------------------------------------------
+
+    async def _over_redis(self, client: Redis, tasks: TaskGroup) -> None:
+        keys, doubtful, following = await self._keys(client), set[str](), set[str]()
+
+        def heard(channel: bytes, message: bytes) -> None:
+            self._see(channel.decode().partition(":live:")[2], message)
+
+        def restored() -> None:
+            doubtful.update(self._wishes.watched())
+            self._change.set()
+
+        subscription = Subscription(self._settings.url, heard, restored, outages=logging.DEBUG)
+        tasks.start_soon(subscription.run)
+        store = Store(client, keys)
+        while True:
+            with anyio.move_on_after(_ROUND_SECONDS) as waiting:
+                await self._change.wait()
+            self._change.clear()
+            watched = set(self._wishes.watched())
+            new = watched - following
+            doubtful |= watched if waiting.cancelled_caught else new
+            doubtful &= watched
+            try:
+                await self._look(store, doubtful)  # at once, as somebody may wait for it
+                await self._subscribe(subscription, keys, following, watched)
+                await self._look(store, new)  # once more, for what came before the subscription
+            except ServerError as error:
+                _log.debug("what is asked of jobs isn't known: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+                self._change.set()
+
+    async def _keys(self, client: Redis) -> Keys:
+        while True:
+            try:
+                return await open_namespace(client, self._settings.namespace, self._settings.partitions)
+            except ServerError as error:
+                _log.debug("what is asked of jobs isn't known: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+
+    async def _subscribe(self, subscription: Subscription, keys: Keys, following: set[str], watched: set[str]) -> None:
+        """Subscribe to what is watched now and wasn't, and the other way round."""
+        changed = following ^ watched
+        for job in changed:
+            channel = keys.of(job).live(job)
+            with suppress(ServerUnavailable):  # it is subscribed to once the server is there, and `restored` called
+                await (subscription.subscribe if job in watched else subscription.unsubscribe)(channel)
+        following ^= changed
+
+    async def _look(self, store: Store, doubtful: set[str]) -> None:
+        while doubtful:
+            jobs = list(doubtful)[:_AT_ONCE]
+            for job, (_, snapshot) in zip(jobs, await store.current(jobs), strict=True):
+                self._see(job, snapshot)
+            doubtful.difference_update(jobs)
+
+    # Over HTTP ---------------------------------------------------------------------------------------------------
+
+    async def _over_http(self, gateway: Client, tasks: TaskGroup) -> None:
+        streams: dict[str, anyio.CancelScope] = {}
+        while True:
+            await self._change.wait()
+            self._change.clear()
+            watched = set(self._wishes.watched())
+            for job in watched - streams.keys():
+                streams[job] = anyio.CancelScope()
+                tasks.start_soon(self._stream, gateway, job, streams[job])
+            for job in streams.keys() - watched:
+                streams.pop(job).cancel()
+
+    async def _stream(self, gateway: Client, job: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            while True:
+                pause = _RETRY_SECONDS
+                try:
+                    async for snapshot in gateway.watch(job):
+                        self._see(job, snapshot)
+                except UnknownJob:
+                    self._see(job, None)
+                    pause = _UNKNOWN_SECONDS
+                except (ServerError, CallerError) as error:
+                    _log.debug("what is asked of job %s isn't known: %s", job, error)
+                await anyio.sleep(pause)
+
+    def _see(self, job: str, snapshot: bytes | None) -> None:
+        wish = None
+        try:
+            if snapshot is not None:
+                wish = _read_wish(snapshot).requested
+        except msgspec.DecodeError as error:
+            _log.warning("job %s holds no snapshot: %s", job, error)
+        self._wishes.update(job, wish)

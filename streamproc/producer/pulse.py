@@ -1,0 +1,47 @@
+"""Heartbeats: that a job that has nothing to report still has a worker."""
+
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from streamproc.events import Event
+
+if TYPE_CHECKING:
+    from streamproc.producer.target import Target
+
+__all__ = ["Pulse"]
+
+
+class Pulse:
+    """The jobs that have begun here, and which of them are silent. Not safe for threads: the outbox's lock is.
+
+    A job that its worker has forgotten, without an end, has no heartbeat any more.
+
+    Args:
+        interval: seconds between two rounds; a job that said nothing from one to the next gets a heartbeat. 0: none.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval or float("inf")
+        self._jobs: WeakValueDictionary[str, Target] = WeakValueDictionary()
+        self._silent: set[str] = set()
+        self.due = float("inf")
+
+    def begin(self, job: "Target") -> None:
+        self._jobs[job._job] = job
+        if self.due == float("inf"):
+            self.due = monotonic() + self._interval
+
+    def end(self, job: "Target") -> None:
+        if self._jobs.get(job._job) is job:
+            del self._jobs[job._job]
+
+    def spoke(self, job: str) -> None:
+        self._silent.discard(job)
+
+    def beat(self, time: float) -> list[Event]:
+        """The heartbeats of a round that is due."""
+        beats = [job._event("job.heartbeat") for name in self._silent if (job := self._jobs.get(name)) is not None]
+        self._silent = set(self._jobs)
+        self.due = time + self._interval if self._silent else float("inf")
+        return beats
