@@ -3,13 +3,14 @@
 Events without effect are kept too, with the mark that says why.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from streamproc.events import Event, RecordedEvent
+from streamproc.events import Event, Mark, RecordedEvent
 from streamproc.projection import Changes, millis, rfc3339
 
 __all__ = ["Attempt", "Attempts", "History"]
@@ -73,6 +74,8 @@ class History:
         state.entries += (recorded.position, recorded.raw)
         if recorded.mark is not None:
             state.marks[recorded.position] = recorded.mark
+            if recorded.mark is Mark.SUPERSEDED and event.type in _ENDINGS:
+                _end_earlier(state, event, recorded.position)
         elif event.type in _TURNS or (event.attempt is not None and event.unit is None):
             _turn(state, event, recorded.position)
 
@@ -111,10 +114,23 @@ def _turn(state: State, event: Event, position: str) -> None:
     attempt = attempts[-1]
     if event.worker is not None:
         attempt.worker = event.worker
-    time = rfc3339(millis(position))
     if event.type in _ENDINGS:
-        attempt.finished_at = time
-        attempt.status = _ENDINGS[event.type]
-        attempt.error = event.error
+        _end(attempt, event, position)
     elif event.type in _BEGINNINGS:
-        attempt.started_at = attempt.started_at or time
+        attempt.started_at = attempt.started_at or rfc3339(millis(position))
+
+
+def _end_earlier(state: State, event: Event, position: str) -> None:
+    """An attempt tells how it ended when the next one has begun: a task queue sends a task again before it failed."""
+    attempts = state.history.attempts
+    number = event.attempt or 1
+    at = bisect_left(attempts, number, key=lambda attempt: attempt.attempt)
+    if at < len(attempts) and attempts[at].attempt == number and attempts[at].status is None:
+        _end(attempts[at], event, position)
+        state.changed = True
+
+
+def _end(attempt: Attempt, event: Event, position: str) -> None:
+    attempt.finished_at = rfc3339(millis(position))
+    attempt.status = _ENDINGS[event.type]
+    attempt.error = event.error

@@ -101,6 +101,20 @@ def test_progress_of_a_higher_attempt_is_the_first_of_it(job: Reports) -> None:
     assert job.attempts == [attempt(1, started_at=at(0)), attempt(2, finished_at=at(2), status="finished")]
 
 
+def test_an_earlier_attempt_may_tell_how_it_ended_when_the_next_has_begun(job: Reports) -> None:
+    error = {"type": "E", "detail": "no"}
+    job("job.started", attempt=1, worker="w1")
+    job("job.queued", attempt=2)
+    job("job.failed", attempt=1, worker="w1", error=error)
+    job("job.started", attempt=2, worker="w2")
+    job("job.failed", attempt=1, worker="w1", error={"type": "E", "detail": "again"})
+    assert (job.now["status"], job.now["error"]) == ("started", None)
+    assert job.attempts == [
+        attempt(1, worker="w1", started_at=at(0), finished_at=at(2), status="failed", error=error),
+        attempt(2, worker="w2", started_at=at(3)),
+    ]
+
+
 def test_what_has_no_effect_changes_no_attempt(job: Reports) -> None:
     job("job.started", attempt=2, worker="w", src="s", seq=1)
     job("job.finished")
