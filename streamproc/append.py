@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import redis.exceptions as rx
@@ -16,6 +17,9 @@ from streamproc.keys import Keys
 from streamproc.log import FORMAT
 
 __all__ = ["Appender"]
+
+_MULTI = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 
 
 class Appender:
@@ -46,6 +50,7 @@ class Appender:
         self._namespace = namespace
         self._partitions = partitions
         self._keys: Keys | None = None
+        self._connection: Any = None  # redis-py's, which has no types
 
     def open(self) -> Keys:
         """Connect, and read the namespace's facts, or write them where it is new.
@@ -94,15 +99,34 @@ class Appender:
             ServerError: none of them, or all, were appended. Sending them again is harmless.
         """
         keys = self.open()
-        with _errors(), self._client.pipeline(transaction=True) as pipe:
-            for job, payload in batch:
-                pipe.xadd(keys.of(job).log, {"e": payload})
-            replies = pipe.execute(raise_on_error=False)
+        packed = [_MULTI]
+        for job, payload in batch:
+            log = keys.of(job).log
+            packed.append(b"%b$%d\r\n%b\r\n" % (_xadd(log), len(payload), payload))
+        packed.append(_EXEC)
+        with _errors():
+            replies = self._exchange(b"".join(packed), len(batch))
         return {
             at: _ours(reply, keys.of(batch[at][0]).log)
             for at, reply in enumerate(replies)
             if isinstance(reply, Exception)
         }
+
+    def _exchange(self, packed: bytes, commands: int) -> list[Any]:
+        """Send a transaction; what EXEC replies for each of its commands. redis-py's pipeline takes thrice the time."""
+        connection = self._connected()
+        connection.send_packed_command([packed], check_health=False)
+        queued = [_reply(connection) for _ in range(commands + 1)]
+        executed = _reply(connection)
+        if isinstance(executed, Exception):
+            # A command that couldn't be queued says better than EXEC why none was executed.
+            raise next((reply for reply in queued if isinstance(reply, Exception)), executed)
+        return cast("list[Any]", executed)
+
+    def _connected(self) -> Any:
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        return self._connection
 
     def snapshot(self, job: str) -> bytes | None:
         """A job's snapshot, or None where no event of it was folded. Raises `ServerError`."""
@@ -113,7 +137,25 @@ class Appender:
     def disconnect(self) -> None:
         """Close the connection; the next use opens it again, and reads the namespace's facts anew."""
         self._keys = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
         self._client.close()
+
+
+@lru_cache(maxsize=4096)
+def _xadd(log: str) -> bytes:
+    """All of an XADD to a log but its last argument, as the protocol has it."""
+    return b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n$1\r\ne\r\n" % (len(log.encode()), log.encode())
+
+
+def _reply(connection: Any) -> Any:
+    """The next reply; an error that the server replies is one too."""
+    try:
+        return connection.read_response()
+    except rx.ResponseError as error:
+        return error
 
 
 @contextmanager

@@ -18,6 +18,14 @@ _NDJSON: Final = {"content-type": "application/x-ndjson"}
 _log = logging.getLogger("streamproc")
 
 
+def _is_the_works(record: logging.LogRecord) -> bool:
+    """httpx logs each request; those of the SDK's threads would drown what the work logs."""
+    return record.threadName is None or not record.threadName.startswith("streamproc-")
+
+
+logging.getLogger("httpx").addFilter(_is_the_works)
+
+
 class Poster:
     """One connection, for one thread, to a gateway. It connects when it is first used.
 

@@ -13,7 +13,6 @@ from typing import Any, Final, Self, TypeVar
 from streamproc.append import Appender
 from streamproc.errors import ServerError, ServerUnavailable, UnknownJob
 from streamproc.events import Event
-from streamproc.post import Poster
 from streamproc.producer import checks
 from streamproc.producer.found import JobSnapshot, decode_snapshot
 from streamproc.producer.job import AnyJob, Job, OnRequest
@@ -255,6 +254,8 @@ class Producer:
     def _make_transport(self) -> Transport:
         settings = self.settings
         if settings.over_http:
+            from streamproc.post import Poster  # httpx, which costs a tenth of a second
+
             return Poster(settings.url, settings.token)
         return Appender(settings.url, settings.namespace, settings.partitions)
 
