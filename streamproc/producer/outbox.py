@@ -273,8 +273,10 @@ class Outbox:
                 target._sample()
             self._next_sample = time + self._between_samples if self._loops else float("inf")
         if time >= self._pulse.due:
-            for heartbeat in self._pulse.beat(time):
-                self._push(heartbeat)
+            heartbeats = self._pulse.beat(time)
+            if not self._trouble:  # nobody needs to know later that it was alive then
+                for heartbeat in heartbeats:
+                    self._push(heartbeat)
 
     def _release(self, time: float) -> float:
         """Queue the held progress whose time has come. Returns when the next comes."""
@@ -338,12 +340,14 @@ class Outbox:
         """Let what was said so far go out now. Returns the goal for `missing` and `settled`."""
         with self._ready:
             self._settle_all()
-            return self.goal()
+            self._wake()
+            return self._accepted
 
     def goal(self) -> int:
-        """As `hasten`, but what is held may wait: enough where a job's end has just let go what was held of it."""
+        """The same for a job's end, which has just let go what was held of the job; what others hold may wait."""
         with self._ready:
-            self._wake()
+            if not self._trouble:
+                self._wake()
             return self._accepted
 
     def missing(self, goal: int) -> int:

@@ -135,8 +135,9 @@ class Target:
 
     def _sample(self) -> None:
         """Report how far the outermost loop is. Called by the sender's thread."""
-        for loop in self._loops[:1]:
-            loop.sample()
+        if not self._ended:
+            for loop in self._loops[:1]:
+                loop.sample()
 
     def _report(
         self,
