@@ -12,10 +12,10 @@ LAYERS = [
     {"events", "wire", "projection", "config", "keys"},
     {"connection", "log", "append", "client", "post", "store", "ownership", "subscription", "inspection"},
     {"folding", "owned", "projector", "hub", "producer"},
-    {"gateway"},
+    {"gateway", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer"}]
+ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer", "trackers"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 
