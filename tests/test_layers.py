@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import streamproc
+
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
     {"events", "wire", "projection", "config", "keys"},
     {"connection", "log", "append", "client", "post", "store", "ownership", "subscription", "inspection"},
     {"folding", "owned", "projector", "hub", "producer"},
-    {"gateway", "trackers"},
+    {"gateway", "integrations", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
 ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer", "trackers"}]
@@ -77,6 +79,14 @@ def test_only_the_third_layer_talks_to_the_server(name: str, path: Path) -> None
         assert not roots & PURE
     elif layer(name) > 2:
         assert "redis" not in roots
+
+
+@pytest.mark.parametrize("path", [path for name, path in ENGINE if name == "integrations"], ids=lambda path: path.stem)
+def test_integrations_know_only_what_everybody_may_use(path: Path) -> None:
+    public = {f"streamproc.{name}" for name in streamproc.__all__} | {"streamproc"}
+    own = ("streamproc.integrations.", "streamproc.producer.current")
+    used = {used for used in imports(path) if used.split(".")[0] == "streamproc"}
+    assert not {used for used in used - public if not used.startswith(own)}
 
 
 @pytest.mark.parametrize("path", [path for _, path in modules("projections")], ids=lambda path: path.stem)
