@@ -19,10 +19,10 @@ from tests.support.tasks import TaskLog, celery_settings, framework
 
 framework("celery")
 
-from celery import Celery, Task, signals  # noqa: E402
-from celery.utils.dispatch import Signal  # noqa: E402
+from celery import Celery, Task, signals
+from celery.utils.dispatch import Signal
 
-from streamproc.integrations.celery import install  # noqa: E402
+from streamproc.integrations.celery import install
 
 ROOT = Path(__file__).parent.parent
 NAMESPACE = f"t{secrets.token_hex(4)}"
