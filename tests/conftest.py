@@ -1,9 +1,11 @@
+import re
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.servers import Server, debian_redis, embedded_valkey
+from tests.support.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +26,22 @@ def server_url(server: Server) -> str:
     return server.url
 
 
+@pytest.fixture(scope="session")
+def stack(server_url: str) -> Iterator[Stack]:
+    """A projector and a gateway over that server; tests part by the names of their jobs."""
+    with running_stack(server_url) as running:
+        yield running
+
+
 @pytest.fixture
 def namespace() -> str:
     return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def job_id(request: pytest.FixtureRequest) -> str:
+    """A job of the test's own, where tests share a namespace."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)[:150] + secrets.token_hex(4)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import anyio
 from anyio import from_thread, to_thread
-from anyio.lowlevel import current_token
+from anyio.lowlevel import checkpoint, current_token
 
 from streamproc.errors import JobCanceled
 from streamproc.producer.client import Producer, job_facts
@@ -152,9 +152,12 @@ class AsyncJob(AnyJob):
     async def checkpoint(self) -> None:
         """A place where the job may stop, or wait while it is paused: call it as often as you like.
 
+        Other tasks have their turn, and this one may be canceled here.
+
         Raises:
             JobCanceled: somebody asked the job to stop.
         """
+        await checkpoint()
         wish = self.requested
         if self._wishes.first_is_awaited(self.id):
             await _until(lambda: not self._wishes.first_is_awaited(self.id), _FIRST_WISH_SECONDS)

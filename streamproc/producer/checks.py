@@ -15,6 +15,7 @@ import msgspec
 
 from streamproc.errors import InvalidEvent
 from streamproc.events import MAX_NUMBER, Error, Event, StageDeclaration
+from streamproc.producer.endings import TASK_CANCELED, each, is_task_canceled
 from streamproc.wire import MAX_EVENT_BYTES, decode, encode
 
 __all__ = ["amount", "checked", "error_of", "finite", "name", "now", "stages", "text", "value"]
@@ -140,13 +141,25 @@ def stages(said: Mapping[str, float] | Iterable[str] | None) -> list[StageDeclar
 
 
 def error_of(reason: BaseException | str) -> Error:
-    """Why something failed, out of an exception or a text. Never raises for what an exception says of itself."""
+    """Why something failed, out of an exception or a text. Never raises for what an exception says of itself.
+
+    A task group's only error is told as itself, and several are told by name and text.
+    """
     if isinstance(reason, str):
         return Error("Error", _utf8(reason[:_MAX_DETAIL]))
-    if isinstance(reason, GeneratorExit):
-        return Error("GeneratorExit", "closed before its end")
+    first, *others = each(reason)
+    if others:
+        errors = [f"{type(error).__name__}: {_detail(error)}" for error in (first, *others)]
+        return Error(_utf8(type(reason).__name__[:256]), _utf8("; ".join(errors)[:_MAX_DETAIL]))
+    return Error(_utf8(type(first).__name__[:256]), _utf8(_detail(first)[:_MAX_DETAIL]) or None)
+
+
+def _detail(error: BaseException) -> str:
+    if isinstance(error, GeneratorExit):
+        return "closed before its end"
+    if is_task_canceled(error):
+        return TASK_CANCELED
     try:
-        detail = str(reason)
-    except Exception as error:  # noqa: BLE001  (an exception may be unable to say what it is; that isn't the work's)
-        detail = f"its text can't be had: {type(error).__name__}"
-    return Error(_utf8(type(reason).__name__[:256]), _utf8(detail[:_MAX_DETAIL]) or None)
+        return str(error)
+    except Exception as mute:  # noqa: BLE001  (an exception may be unable to say what it is; that isn't the work's)
+        return f"its text can't be had: {type(mute).__name__}"

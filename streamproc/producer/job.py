@@ -9,6 +9,7 @@ from msgspec import UNSET
 from streamproc.errors import JobCanceled
 from streamproc.events import Event
 from streamproc.producer import checks
+from streamproc.producer.endings import TASK_CANCELED, each
 from streamproc.producer.parts import Indicator, Stage, Unit
 from streamproc.producer.target import Target
 
@@ -137,8 +138,12 @@ class AnyJob(Target):
         self._outbox.end(self)
         self._wishes.forget(self.id)
 
-    def _canceled(self, error: JobCanceled) -> None:
-        self.cancel(error.reason)
+    def _canceled(self, error: BaseException) -> None:
+        reasons = (error.reason for error in each(error) if isinstance(error, JobCanceled))
+        self.cancel(next((reason for reason in reasons if reason is not None), None))
+
+    def _abandoned(self, error: BaseException) -> None:
+        self.cancel(TASK_CANCELED)
 
     # What is asked of it -----------------------------------------------------------------------------------------
 
@@ -153,8 +158,9 @@ class AnyJob(Target):
 class Job(AnyJob):
     """A job. Made by `Producer.job`.
 
-    ``with`` reports its start, and how it ended: finished, failed by an exception, or canceled by `JobCanceled`. The
-    end waits until it is delivered, `flush_seconds` at most, and not at all while the server is known to be gone.
+    ``with`` reports its start, and how it ended: finished, failed by an exception, or canceled by `JobCanceled` or with
+    its task. The end waits until it is delivered, `flush_seconds` at most, and not at all while the server is known to
+    be gone.
     """
 
     def __enter__(self) -> Self:

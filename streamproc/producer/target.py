@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, ClassVar, Self, TypeVar
 
-from streamproc.errors import JobCanceled
 from streamproc.events import Event
 from streamproc.producer import bars, checks
 from streamproc.producer.checks import now
 from streamproc.producer.current import enter, leave
+from streamproc.producer.endings import Ending, ending_of
 from streamproc.producer.outbox import Outbox
 from streamproc.producer.track import Track
 
@@ -212,10 +212,18 @@ class Target:
         leave(self)
         if error is None:
             self.finish()
-        elif isinstance(error, JobCanceled):
-            self._canceled(error)
-        else:
-            self.fail(error)
+            return
+        match ending_of(error):
+            case Ending.CANCELED:
+                self._canceled(error)
+            case Ending.ABANDONED:
+                self._abandoned(error)
+            case Ending.FAILED:
+                self.fail(error)
 
-    def _canceled(self, error: JobCanceled) -> None:
+    def _canceled(self, error: BaseException) -> None:
         """The job ends, and this part of it stays as far as it was."""
+
+    def _abandoned(self, error: BaseException) -> None:
+        """Its task was canceled. The job may go on, as where there was a time limit: so this part has failed."""
+        self.fail(error)
