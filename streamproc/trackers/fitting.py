@@ -44,8 +44,8 @@ def name(said: Any) -> str:
 
 
 def text(said: Any) -> str | None:
-    """A message; None where there is nothing to say."""
-    return None if said is None else str(said) or None
+    """A message, cut where it is too long; None where there is nothing to say."""
+    return None if said is None else checks.text("message", str(said)) or None
 
 
 def error(said: Any) -> BaseException | str:

@@ -118,7 +118,7 @@ class Tracker(Generic[R]):
             ValueError, TypeError: JSON can't say the result.
         """
         if self._report is not None:
-            self._report.finish(result, message)
+            self._report.finish(result, fitting.text(message))
 
     def fail(self, error: BaseException | str) -> None:
         """Report that the job failed, and why, unless it ended before."""
