@@ -24,7 +24,7 @@ def begin_attempt(state: State, attempt: int) -> None:
     job.status = "queued"
     job.percent = job.message = job.details = job.current_stage = job.items = None
     job.worker = job.result = job.error = job.requested = None
-    job.started_at = job.finished_at = None
+    job.started_at = job.finished_at = job.progressed_at = state.progressed = None
     job.stalled = False
     declared = [stage for stage, own in zip(job.stages, sums.stages, strict=True) if own.declared]
     job.stages = [Stage(stage.name, stage.weight) for stage in declared]

@@ -22,6 +22,7 @@ __all__ = [
     "Unit",
     "UnitCounts",
     "refresh",
+    "share_of_indicators",
 ]
 
 
@@ -110,6 +111,7 @@ class JobSnapshot(Struct):
     eta: Any = None
     created_at: str | None = None
     started_at: str | None = None
+    progressed_at: str | None = None
     updated_at: str | None = None
     finished_at: str | None = None
     events: int = 0
@@ -176,8 +178,9 @@ class Sums(Struct, array_like=True):
 class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
-    `updated` is the position of the last event that had an effect. `units_complete` says that a unit
-    which isn't in `units` doesn't exist, `units_text` how long the texts are that units can be large by.
+    `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress.
+    `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that units
+    can be large by.
     """
 
     __slots__ = (
@@ -187,6 +190,7 @@ class State:
         "job",
         "new_members",
         "params",
+        "progressed",
         "stages",
         "sums",
         "sums_changed",
@@ -204,6 +208,7 @@ class State:
         self.sums_changed = False
         self.params: bytes | None = None
         self.updated = "0-0"
+        self.progressed: str | None = None
         self.stages = {stage.name: at for at, stage in enumerate(job.stages)}
         self.indicators = {indicator.label: indicator for indicator in job.indicators}
         self.units: dict[str, Unit | None] = {}
@@ -224,7 +229,7 @@ def refresh(state: State) -> None:
         if sums.units is not None and sums.units.units:
             percent = sums.units.percent()
         elif job.indicators:
-            percent = _of_indicators(job.indicators)
+            percent = share_of_indicators(job.indicators)[0]
         elif not job.stages:
             percent = job.percent
     job.percent = None if percent is None else _shown(percent)
@@ -267,9 +272,10 @@ def _of_members(state: State, name: str, own: StageSums) -> float | None:
     if own.units is not None and own.units.units:
         return own.units.percent()
     labels = [label for label, stage in state.sums.indicator_stages.items() if stage == name]
-    return _of_indicators([state.indicators[label] for label in labels]) if labels else None
+    return share_of_indicators([state.indicators[label] for label in labels])[0] if labels else None
 
 
-def _of_indicators(indicators: list[Indicator]) -> float:
+def share_of_indicators(indicators: list[Indicator]) -> tuple[float, float]:
+    """The percent of several counters together, and their total."""
     total = sum(indicator.total for indicator in indicators)
-    return 100.0 * sum(indicator.done for indicator in indicators) / total if total > 0 else 0.0
+    return 100.0 * sum(indicator.done for indicator in indicators) / total if total > 0 else 0.0, total

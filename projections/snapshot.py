@@ -13,7 +13,7 @@ import msgspec
 
 from projections import effects
 from projections.job import JobSnapshot, State, Sums, Unit, refresh
-from streamproc.events import DECISIONS, WISHES, Event, Mark, RecordedEvent
+from streamproc.events import DECISIONS, PROGRESS, WISHES, Event, Mark, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339, rfc3339
 
 __all__ = ["Snapshot"]
@@ -55,6 +55,7 @@ class Snapshot:
 
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
         job = state.job
+        recorded.folded = state
         job.events += 1
         position = job.position = recorded.position
         if job.created_at is None:
@@ -96,10 +97,14 @@ class Snapshot:
         if event.worker is not None and event.worker != job.worker and event.type not in _OF_OTHERS:
             job.worker = event.worker
         state.updated = position
+        if event.type in PROGRESS:
+            state.progressed = position
 
     def view(self, state: State) -> JobSnapshot:
         job = state.job
         job.updated_at = rfc3339(millis(state.updated))
+        if state.progressed is not None:
+            job.progressed_at = rfc3339(millis(state.progressed))
         if job.finished_at is None:
             refresh(state)
         return job

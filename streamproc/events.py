@@ -139,9 +139,11 @@ class RecordedEvent(Struct, gc=False):
         raw: the payload as it was sent, unknown fields and all.
         mark: why it has no effect, or None. Set before the first fold for a duplicate, else by the first
             projection that knows; projections fold in their declared order, so later ones see it.
+        folded: the state that the snapshot's fold has just made of the job, for those that build on it.
     """
 
     position: str
     event: Event
     raw: bytes
     mark: Mark | None = None
+    folded: Any = None

@@ -12,7 +12,7 @@ FINAL = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "ca
 KEYS = [
     "job_id", "kind", "title", "status", "percent", "message", "details", "current_stage", "stages", "indicators",
     "items", "units", "worker", "attempt", "labels", "owner", "result", "error", "requested", "stalled", "eta",
-    "created_at", "started_at", "updated_at", "finished_at", "events", "late", "duplicates", "position",
+    "created_at", "started_at", "progressed_at", "updated_at", "finished_at", "events", "late", "duplicates", "position",
 ]  # fmt: skip
 
 
@@ -257,6 +257,14 @@ def test_times_are_those_of_the_log_and_not_the_producers(job: Reports) -> None:
         at(2),
         at(2),
     ]
+
+
+def test_the_last_report_of_progress_is_told_from_other_signs_of_life(job: Reports) -> None:
+    assert job("job.started")["progressed_at"] is None
+    assert job("job.progressed")["progressed_at"] == at(1)
+    heard = job("job.heartbeat")
+    assert (heard["progressed_at"], heard["updated_at"]) == (at(1), at(2))
+    assert job("job.started", attempt=2)["progressed_at"] is None
 
 
 def test_an_event_without_effect_moves_the_position_and_not_the_update(job: Reports) -> None:
