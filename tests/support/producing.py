@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import redis
@@ -31,12 +31,28 @@ class LogReader:
         self.client = redis.Redis.from_url(url)
         self.keys = Keys(namespace, partitions)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
     def entries(self, job: str) -> list[tuple[str, bytes]]:
         entries: Any = self.client.xrange(self.keys.of(job).log)
         return [(position.decode(), fields[b"e"]) for position, fields in entries if decode(fields[b"e"]).job == job]
 
     def events(self, job: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(payload) for _, payload in self.entries(job)]
+
+    def once(self, job: str) -> list[dict[str, Any]]:
+        """The events without those that were sent again, as the projector tells them: by `src` and `seq`."""
+        newest: dict[str, int] = defaultdict(int)
+        kept = []
+        for event in self.events(job):
+            if event["seq"] > newest[event["src"]]:
+                newest[event["src"]] = event["seq"]
+                kept.append(event)
+        return kept
 
     def types(self, job: str) -> list[str]:
         return [event["type"] for event in self.events(job)]
@@ -60,3 +76,10 @@ class LogReader:
     def serve(self, job: str, snapshot: dict[str, Any]) -> None:
         """Put a snapshot where the projector would."""
         self.client.hset(self.keys.of(job).state(job), "snapshot", msgspec.json.encode(snapshot).decode())
+
+    def length(self) -> int:
+        """How many entries the log has."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for partition in self.keys.partitions:
+                pipe.xlen(partition.log)
+            return sum(pipe.execute())
