@@ -1,9 +1,11 @@
 """Local bars: what a loop reports, drawn on this terminal too."""
 
+import logging
 import sys
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from streamproc.producer.track import Track
 
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["hide", "show"]
 
+_log = logging.getLogger("streamproc")
+
 
 class _Bars:
     """The bars of this process, drawn together while there is any; rich's own thread looks how far they are."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a loop may end while one begins, by the garbage collector
         self._shown: dict[Track[Any], TaskID] = {}
         self._progress: Progress | None = None
 
@@ -34,13 +38,15 @@ class _Bars:
     def hide(self, loop: Track[Any]) -> None:
         with self._lock:
             task = self._shown.pop(loop, None)
-            if task is None or self._progress is None:
+            progress = self._progress
+            if task is None or progress is None:
                 return
-            self._progress.update(task, completed=loop.done)
-            self._progress.stop_task(task)
             if not self._shown:
-                self._progress.stop()
                 self._progress = None
+            progress.update(task, completed=loop.done)
+            progress.stop_task(task)
+            if not self._shown:
+                progress.stop()
 
     def _make(self) -> "Progress":
         from rich.console import Console
@@ -71,6 +77,7 @@ class _Bars:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            redirect_stdout=_is_terminal(sys.stdout),  # what goes to a file isn't for the terminal
         )
 
 
@@ -79,10 +86,25 @@ _bars: Final = _Bars()
 
 def show(loop: Track[Any], target: "Target") -> None:
     """Draw a loop, where stderr is a terminal."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        _bars.show(loop, target.label)
+    with _spared():
+        if _is_terminal(sys.stderr):
+            _bars.show(loop, target.label)
 
 
 def hide(loop: Track[Any]) -> None:
     """Leave a loop's bar as it is."""
-    _bars.hide(loop)
+    with _spared():
+        _bars.hide(loop)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """The work doesn't learn that stderr is closed, or that its terminal has gone."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        _log.warning("a bar can't be drawn: %s", error)
