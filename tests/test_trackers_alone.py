@@ -103,8 +103,9 @@ def test_what_remains_is_estimated_by_the_pace_so_far() -> None:
 def test_nothing_of_nothing_is_zero_percent() -> None:
     tracker = ProgressTracker("job-1")
     tracker.items(3, 0)
+    tracker.items(3, -1)
     tracker.stage("Read", 1, 0)
-    assert [event.percent for event in tracker.history] == [0, 0]
+    assert [event.percent for event in tracker.history] == [0, 0, 0]
 
 
 def test_an_event_can_be_emitted_by_hand_and_a_callback_set_later() -> None:
@@ -348,6 +349,7 @@ def test_only_the_last_attempt_at_a_task_counts() -> None:
     first.progress().done(4)
     assert job.progress == [ProgressIndicator("progress", 6, 0)]
     job.task("t", attempt=7).progress("other").add(1)
+    job.task("t", attempt=3).progress("other").add(1)
     assert job.task("t").attempt == 8
     assert job.progress == [ProgressIndicator("progress", 1, 0), ProgressIndicator("other", 1, 0)]
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -135,6 +136,16 @@ def test_a_step_that_is_named_again_keeps_how_far_it_is(sp: Producer, log: LogRe
     ]
 
 
+def test_a_step_that_is_gone_back_to_is_not_behind(sp: Producer, log: LogReader) -> None:
+    tracker = ProgressTracker("j", sp=sp)
+    tracker.stage("Read", 1, 4)
+    tracker.stage("Analyze", 2, 4)
+    tracker.stage("Read", 1, 4)
+    tracker.percentage(30)
+    sp.flush()
+    assert log.snapshot("j")["percent"] == 30.0
+
+
 def test_what_goes_on_after_100_is_the_jobs_next_attempt(sp: Producer, log: LogReader) -> None:
     tracker = ProgressTracker("j", sp=sp)
     tracker.stage("Read", 1, 2)
@@ -148,6 +159,20 @@ def test_what_goes_on_after_100_is_the_jobs_next_attempt(sp: Producer, log: LogR
     tracker.percentage(100)
     sp.flush()
     assert (log.snapshot("j")["status"], log.snapshot("j")["attempt"]) == ("finished", 3)
+
+
+def test_the_next_attempt_begins_without_the_steps_of_the_last(sp: Producer, log: LogReader) -> None:
+    tracker = ProgressTracker("j", sp=sp)
+    tracker.stage("Read", 1, 2)
+    tracker.stage("Write", 2, 2)
+    tracker.fail("disk full")
+    tracker.items(1, 5)
+    sp.flush()
+    assert (log.snapshot("j")["percent"], log.snapshot("j")["stages"]) == (20.0, [])
+    tracker.stage("Read", 1, 4)
+    tracker.percentage(10)
+    sp.flush()
+    assert log.snapshot("j")["percent"] == 10.0
 
 
 # Weighted stages ---------------------------------------------------------------------------------------------------
@@ -173,6 +198,24 @@ def test_stages_are_declared_with_their_weights_and_the_last_one_ends_the_job(sp
         {"type": "stage.finished", "stage": "Analyze"},
         {"type": "job.finished"},
     ]
+
+
+def test_a_stage_may_begin_again_and_lose_what_it_had(sp: Producer, log: LogReader) -> None:
+    progress = StageProgress("j", [Stage("Parse"), Stage("Write")], sp=sp)
+    progress.start_stage("Parse")
+    progress.update_stage_progress("Parse", 50)
+    progress.start_stage("Parse")
+    progress.update_stage_progress("Parse", 0)
+    sp.flush()
+    assert log.snapshot("j")["percent"] == progress.overall_percent == 0
+    assert log.types("j") == ["job.started", "stage.started", "stage.progressed", "stage.progressed"]
+
+
+def test_with_declares_the_stages_at_once(sp: Producer, log: LogReader) -> None:
+    with StageProgress("j", [Stage("Parse"), Stage("Write")], sp=sp):
+        sp.flush()
+        assert [stage["status"] for stage in log.snapshot("j")["stages"]] == ["pending", "pending"]
+        assert log.types("j") == ["job.started"]
 
 
 def test_a_stage_that_fails_fails_the_job(sp: Producer, log: LogReader) -> None:
@@ -298,6 +341,36 @@ def test_a_job_whose_documents_are_all_complete_is_finished(sp: Producer, log: L
     tracker.complete_document("b")
     sp.flush()
     assert (log.snapshot("j")["status"], log.snapshot("j")["percent"]) == ("finished", 100.0)
+
+
+def test_what_is_no_news_of_a_document_is_not_told(sp: Producer, log: LogReader) -> None:
+    tracker = DocumentProgressTracker("j", sp=sp)
+    tracker.add_document("a")
+    tracker.add_document("b")
+    for _ in range(2):
+        tracker.complete_document("a")
+        tracker.fail_document("b", "no")
+    tracker.update_document("a", 30)
+    sp.flush()
+    assert log.types("j") == ["job.started", "unit.added", "unit.added", "unit.finished", "unit.failed", "job.failed"]
+
+
+def test_threads_may_each_work_on_documents_of_their_own(sp: Producer, log: LogReader) -> None:
+    tracker = DocumentProgressTracker("j", lambda status: None, sp=sp)
+    names = [f"{number}.pdf" for number in range(100)]
+    for name in names:
+        tracker.add_document(name, 10)
+
+    def read(name: str) -> None:
+        tracker.start_document(name)
+        tracker.update_document(name, 50)
+        tracker.complete_document(name)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, names))
+    sp.flush()
+    snapshot = log.snapshot("j")
+    assert (snapshot["status"], snapshot["attempt"], snapshot["units"]["finished"]) == ("finished", 1, 100)
 
 
 def test_documents_that_turn_up_as_they_start_do_not_end_the_job(sp: Producer, log: LogReader) -> None:
@@ -579,6 +652,12 @@ def test_messages_and_details_that_are_none_do_no_harm(sp: Producer, log: LogRea
     stages.fail_stage("A", KeyError("a"))  # type: ignore[arg-type]
     sp.flush()
     assert [stage["weight"] for stage in log.snapshot("k")["stages"]] == [0, 0, 2]
+    documents = DocumentProgressTracker("l", sp=sp)
+    documents.add_document("a")
+    documents.documents["a"].progress = math.nan
+    documents.start_document("a")
+    sp.flush()
+    assert log.snapshot("l")["percent"] == 0.0
 
 
 def test_more_stages_than_can_be_declared_show_as_they_start(

@@ -10,7 +10,6 @@ from streamproc.trackers import fitting
 from streamproc.trackers.reporting import JobReport, Tracker
 
 if TYPE_CHECKING:
-    from streamproc.producer.parts import Unit
     from streamproc.trackers.reporting import Connection
 
 __all__ = ["DocStatus", "DocumentProgress", "DocumentProgressTracker"]
@@ -135,7 +134,7 @@ class DocumentProgressTracker(Tracker["_Report"]):
         """The weight that is done: of a document in work as much as its own percent."""
         by_size = self._total_size() > 0
         completed = 0.0
-        for document in self.documents.values():
+        for document in list(self.documents.values()):
             weight = document.size_bytes if by_size else 1
             if document.status is DocStatus.COMPLETED:
                 completed += weight
@@ -155,8 +154,8 @@ class DocumentProgressTracker(Tracker["_Report"]):
         if not self._durations:
             return None
         average = sum(self._durations) / len(self._durations)
-        left = sum(1 for document in self.documents.values() if document.status in _OPEN)
-        for document in self.documents.values():
+        left = sum(1 for document in list(self.documents.values()) if document.status in _OPEN)
+        for document in list(self.documents.values()):
             if document.status is DocStatus.PROCESSING:
                 return average * (left - 1 + (100 - document.progress) / 100)
         return average * left
@@ -187,7 +186,7 @@ class DocumentProgressTracker(Tracker["_Report"]):
         }
 
     def _total_size(self) -> float:
-        return max(0, sum(document.size_bytes for document in self.documents.values()))
+        return max(0, sum(document.size_bytes for document in list(self.documents.values())))
 
     def _changed(self, name: str, *, added: bool = False) -> None:
         if self._report is not None:
@@ -229,8 +228,7 @@ class _Report(JobReport):
             self.ends_itself = False
         if self.begin(anew=weightless):
             self._told.clear()
-            self._open.clear()
-            for known in documents.values():
+            for known in list(documents.values()):
                 self._say(known)
         else:
             self._say(document, added=added)
@@ -239,14 +237,16 @@ class _Report(JobReport):
 
     def _say(self, document: DocumentProgress, *, added: bool = False) -> None:
         told = self._told.get(document.name)
-        tried = told is not None and (added or told.state[0] not in _OPEN)
-        if told is None or tried:
+        begins = told is None or added or told.state[0] not in _OPEN
+        if told is None or begins:
             told = _Told(1 if told is None else told.attempt + 1, _weight(document))
             self._told[document.name] = told
-            self._unit(document.name, told).announce()
+        attempt = told.attempt if told.attempt > 1 else None
+        unit = self._job.unit(fitting.name(document.name), told.weight, attempt=attempt)
+        if begins:
+            unit.announce()
         before, told.state = told.state[0], _state(document)
         status, percent, said = told.state
-        unit = self._unit(document.name, told)
         match status:
             case DocStatus.PROCESSING:
                 if before is not status:
@@ -261,9 +261,6 @@ class _Report(JobReport):
             self._open.add(document.name)
         else:
             self._open.discard(document.name)
-
-    def _unit(self, name: str, told: _Told) -> "Unit":
-        return self._job.unit(fitting.name(name), told.weight, attempt=told.attempt if told.attempt > 1 else None)
 
     def close(self) -> None:
         """Fail the job where a document failed, or else finish it."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from streamproc.events import MAX_NUMBER
 from streamproc.producer import checks
 
-__all__ = ["amount", "details", "error", "finite", "name", "text", "whole"]
+__all__ = ["amount", "details", "finite", "name", "text", "whole"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _READABLE: Final = 200
@@ -46,11 +46,6 @@ def name(said: Any) -> str:
 def text(said: Any) -> str | None:
     """A message, cut where it is too long; None where there is nothing to say."""
     return None if said is None else checks.text("message", str(said)) or None
-
-
-def error(said: Any) -> BaseException | str:
-    """Why something failed."""
-    return said if isinstance(said, BaseException) else str(said)
 
 
 def details(said: Any) -> dict[str, Any] | None:

@@ -123,7 +123,7 @@ class Tracker(Generic[R]):
     def fail(self, error: BaseException | str) -> None:
         """Report that the job failed, and why, unless it ended before."""
         if self._report is not None:
-            self._report.fail(fitting.error(error))
+            self._report.fail(error)
 
     def cancel(self, reason: str | None = None) -> None:
         """Report that the job was canceled, unless it ended before."""

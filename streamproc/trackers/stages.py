@@ -220,7 +220,7 @@ class _Report(JobReport):
         for name, state in now.items():
             if state != self._told.get(name, _UNTOLD):
                 self._say(name, state)
-        if not self.inside and (failing or (now and all(status in _ENDED for status, _, _ in now.values()))):
+        if not self.inside and (failing or all(status in _ENDED for status, _, _ in now.values())):
             self.close()
 
     def _say(self, name: str, state: _State) -> None:
