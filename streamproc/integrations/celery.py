@@ -20,7 +20,7 @@ from celery.exceptions import Ignore, Retry
 
 import streamproc
 from streamproc import Job, JobCanceled, Producer
-from streamproc.integrations.tasks import Tasks, unheard
+from streamproc.integrations.tasks import BlockingTasks, unheard
 
 __all__ = ["ReportingTask", "install"]
 
@@ -56,7 +56,7 @@ def install(
         raise RuntimeError("install(app): the app's tasks have been made already; call it right after Celery(…)")
     never_again = (JobCanceled, *getattr(app.Task, "dont_autoretry_for", ()))
     app.Task = type("Task", (ReportingTask, app.Task), {"abstract": True, "dont_autoretry_for": never_again})
-    reporting = _Reporting(app, Tasks(sp, kinds=kinds, results=results))
+    reporting = _Reporting(app, BlockingTasks(sp, kinds=kinds, results=results))
     for name in _SIGNALS:
         getattr(signals, name).connect(getattr(reporting, name), weak=False)
 
@@ -97,7 +97,7 @@ class ReportingTask(celery.Task):
 class _Reporting:
     """What Celery's signals come to. Their names are those of the methods."""
 
-    def __init__(self, app: celery.Celery, tasks: Tasks) -> None:
+    def __init__(self, app: celery.Celery, tasks: BlockingTasks) -> None:
         self._app = app
         self._tasks = tasks
 
@@ -151,7 +151,7 @@ class _Reporting:
 
     def worker_process_shutdown(self, **_: Any) -> None:
         """A process of the pool ends without Python's own clean-up."""
-        self._tasks.sp.flush(self._tasks.sp.settings.flush_seconds)
+        self._tasks.flush()
 
     def _reports_on(self, task: celery.Task) -> bool:
         return task.app is self._app and not _of_celery(task.name)

@@ -17,7 +17,7 @@ from dramatiq import Actor, Broker, Message, Middleware, Worker
 from dramatiq.broker import MessageProxy
 
 from streamproc import Job, JobCanceled, Producer
-from streamproc.integrations.tasks import Tasks
+from streamproc.integrations.tasks import BlockingTasks
 
 __all__ = ["StreamprocMiddleware"]
 
@@ -42,7 +42,7 @@ class StreamprocMiddleware(Middleware):
     def __init__(
         self, sp: Producer | None = None, *, kinds: Container[str] | None = None, results: bool = True
     ) -> None:
-        self._tasks = Tasks(sp, kinds=kinds, results=results)
+        self._tasks = BlockingTasks(sp, kinds=kinds, results=results)
 
     def after_declare_actor(self, broker: Broker, actor: Actor[Any, Any]) -> None:
         throws = actor.options.get("throws") or ()
@@ -84,7 +84,7 @@ class StreamprocMiddleware(Middleware):
     after_nack = after_ack
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._tasks.sp.flush(self._tasks.sp.settings.flush_seconds)
+        self._tasks.flush()
 
     def _job(self, message: Message[Any] | MessageProxy, attempt: int) -> Job:
         return self._tasks.job(message.message_id, message.actor_name, attempt)

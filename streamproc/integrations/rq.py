@@ -21,7 +21,7 @@ from rq.job import JobStatus
 
 import streamproc
 from streamproc import JobCanceled, Producer
-from streamproc.integrations.tasks import Tasks, harmless
+from streamproc.integrations.tasks import BlockingTasks, harmless
 
 __all__ = ["Job", "Queue"]
 
@@ -92,10 +92,10 @@ class Job(rq.job.Job):
         tasks.queued(tasks.job(self.id, self.func_name, 1))
 
     @classmethod
-    def _tasks(cls) -> Tasks:
+    def _tasks(cls) -> BlockingTasks:
         if cls.sp is None:
             Job.sp = streamproc.connect(required=False)
-        return Tasks(cls.sp, results=cls.tells_results)
+        return BlockingTasks(cls.sp, results=cls.tells_results)
 
     @harmless
     def _count_start(self) -> None:
