@@ -52,6 +52,7 @@ class Example(NamedTuple):
     variable: str = "STREAMPROC_REDIS"
 
 
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 EXAMPLES = [
     Example("bash_redis_cli.sh", ("bash",), ("redis-cli", "--version")),
     Example("bash_curl.sh", ("bash",), ("curl", "--version"), "STREAMPROC_URL"),
@@ -59,7 +60,7 @@ EXAMPLES = [
     Example("producer.php", ("php",), ("php", "-r", "exit(extension_loaded('redis') ? 0 : 1);")),
     Example("producer.rb", ("ruby",), ("ruby", "-e", "require 'redis'")),
     Example("producer.go", ("go", "run"), ("go", "version"), "STREAMPROC_URL"),
-    Example("Producer.java", ("java",), ("java", "--version"), "STREAMPROC_URL"),
+    Example("Producer.java", ("java", *QUICK_START), ("java", "--version"), "STREAMPROC_URL"),
 ]
 
 
@@ -214,3 +215,12 @@ async def test_work_that_fails_is_reported_and_is_the_exit_code(producer: Produc
     assert (snapshot["status"], snapshot["error"]["detail"]) == ("failed", "line 3 is not a whole number")
     assert snapshot["error"]["type"]
     assert 20 <= snapshot["percent"] < 100
+
+
+def test_a_program_that_is_missing_skips_a_test_and_fails_it_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STREAMPROC_TEST_EVERYTHING", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        program("no-such-program")
+    monkeypatch.setenv("STREAMPROC_TEST_EVERYTHING", "1")
+    with pytest.raises(pytest.fail.Exception):
+        program("no-such-program")

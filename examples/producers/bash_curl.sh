@@ -28,7 +28,7 @@ flush() { # What isn't confirmed is sent again with the next report, and counts 
   esac
 }
 
-end() { # EXIT_CODE, once the last reports have arrived, or 5 s later
+end() { # EXIT_CODE, after up to five more tries for the last reports
   for _ in {1..5}; do [[ $pending ]] && sleep 1 && flush; done
   exit "$1"
 }

@@ -30,7 +30,7 @@ flush() { # Oldest first. What isn't confirmed is sent again with the next repor
   done
 }
 
-end() { # EXIT_CODE, once the last reports have arrived, or 5 s later
+end() { # EXIT_CODE, after up to five more tries for the last reports
   for _ in {1..5}; do ((${#pending[@]})) && sleep 1 && flush; done
   exit "$1"
 }

@@ -55,5 +55,5 @@ try {
 } catch (Throwable $error) {
     $report('job.failed', ['error' => ['type' => $error::class, 'detail' => $error->getMessage()]]);
 }
-for ($tries = 0; $pending && $tries < 5; $tries++, $flush()) sleep(1); // the last reports get 5 s to arrive
+for ($tries = 0; $pending && $tries < 5; $tries++, $flush()) sleep(1); // five more tries for the last reports
 exit(isset($error) ? 1 : 0);

@@ -52,5 +52,5 @@ begin
 rescue StandardError => e
   report("job.failed", error: { type: e.class.name, detail: e.message })
 end
-5.times { sleep(1) && flush if @pending.any? } # the last reports get 5 s to arrive
+5.times { sleep(1) && flush if @pending.any? } # five more tries for the last reports
 exit(e.nil?)

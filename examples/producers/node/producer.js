@@ -55,5 +55,5 @@ try {
   await report('job.failed', { error: { type: error.name, detail: error.message } })
   process.exitCode = 1
 }
-for (let i = 0; i < 5 && pending.length; i++) await sleep(1000).then(flush) // the last reports get 5 s to arrive
+for (let i = 0; i < 5 && pending.length; i++) await sleep(1000).then(flush) // five more tries for the last
 redis.disconnect()
