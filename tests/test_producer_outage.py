@@ -1,12 +1,9 @@
 """The SDK while the server is gone, cut off, or refusing: nothing is raised into the work, and nothing is lost."""
 
 import logging
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 import redis
 
 import streamproc
-from streamproc import ConfigError, Producer, ServerUnavailable
+from streamproc import ConfigError, ServerUnavailable
 from streamproc.append import Appender
 from streamproc.errors import ServerError, UnfitServer
 from tests.support.producing import LogReader, wait_until
@@ -131,23 +128,6 @@ def test_cut_connections_lose_and_double_nothing(server_url: str, namespace: str
     assert snapshot["late"] == 0
 
 
-def test_a_server_killed_in_the_middle_gets_what_it_had_not_confirmed(own_server: Server, own_log: LogReader) -> None:
-    with redis.Redis(port=own_server.port) as admin:
-        admin.config_set("appendfsync", "always")
-    with streamproc.connect(own_server.url) as sp, sp.job("j") as job:
-        for number in range(3000):
-            with job.unit(str(number)) as unit:
-                unit.count("bytes", done=1, total=1)
-            if number == 1000:
-                own_server.kill()
-            if number == 2000:
-                own_server.start()
-    snapshot = own_log.snapshot("j")
-    assert snapshot["status"] == "finished"
-    assert snapshot["units"]["finished"] == 3000
-    assert snapshot["indicators"] == [{"label": "bytes", "done": 3000, "total": 3000}]
-
-
 def test_an_answer_that_was_lost_makes_duplicates_that_change_nothing(
     server_url: str, namespace: str, log: LogReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,18 +195,6 @@ def test_a_server_that_comes_back_empty_gets_its_facts_anew(own_server: Server, 
     assert own_log.types("j") == ["job.noted", "job.finished"]
 
 
-def test_a_server_out_of_memory_gets_everything_once_it_has_some(own_server: Server, own_log: LogReader) -> None:
-    with streamproc.connect(own_server.url) as sp, sp.job("j") as job:
-        sp.flush()
-        own_log.client.config_set("maxmemory", "1")
-        with job.unit("doc"):
-            pass
-        assert not sp.flush(0.1)
-        assert own_log.types("j") == ["job.started"]
-        own_log.client.config_set("maxmemory", "0")
-    assert own_log.types("j") == ["job.started", "unit.started", "unit.finished", "job.finished"]
-
-
 def test_a_log_of_another_type_is_named_and_keeps_its_events_until_it_is_mended(
     server_url: str, namespace: str, log: LogReader, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,65 +216,6 @@ def test_a_snapshot_that_cannot_be_read_does_not_stop_reports(server_url: str, n
     with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
         assert job.requested is None
     assert log.types("j") == ["job.started", "job.finished"]
-
-
-# Processes ---------------------------------------------------------------------------------------------------------
-
-
-def _report_from_child(sp: Producer, job: streamproc.Job) -> None:
-    with job.unit("child"):
-        pass
-
-
-def test_a_forked_child_is_a_source_of_its_own_and_delivers_at_its_end(
-    server_url: str, namespace: str, log: LogReader
-) -> None:
-    with streamproc.connect(server_url, namespace=namespace) as sp, sp.job("j") as job:
-        with job.unit("parent"):
-            pass
-        child = multiprocessing.get_context("fork").Process(target=_report_from_child, args=(sp, job))
-        child.start()
-        child.join(20)
-        assert child.exitcode == 0
-        wait_until(lambda: log.types("j").count("unit.finished") == 2)
-    sources = {event.get("unit"): event["src"] for event in log.events("j")}
-    assert sources["child"] != sources["parent"]
-    assert sources["parent"] == sources[None]
-    assert sorted(log.types("j")) == ["job.finished", "job.started"] + 2 * ["unit.finished"] + 2 * ["unit.started"]
-    assert log.snapshot("j")["duplicates"] == 0
-
-
-_PROGRAM = """
-import streamproc, sys
-job = streamproc.connect(sys.argv[1], namespace=sys.argv[2]).job("j").start()
-job.percent(10)
-job.percent(20)
-"""
-
-
-def test_a_program_that_ends_without_closing_delivers_all_the_same(
-    server_url: str, namespace: str, log: LogReader
-) -> None:
-    subprocess.run([sys.executable, "-c", _PROGRAM, server_url, namespace], check=True, timeout=30)
-    assert log.types("j")[0] == "job.started"
-    assert log.events("j")[-1]["percent"] == 20
-
-
-def test_a_signal_handler_may_report_while_the_work_reports(server_url: str, namespace: str, log: LogReader) -> None:
-    with streamproc.connect(server_url, namespace=namespace, min_interval=0) as sp, sp.job("j") as job:
-        count = job.indicator("signals")
-        before = signal.signal(signal.SIGALRM, lambda *_: count.done())
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
-            deadline = time.monotonic() + 0.1
-            while time.monotonic() < deadline:
-                count.add()
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-    assert log.snapshot("j")["duplicates"] == 0
-    numbers = [event["seq"] for event in log.events("j")]
-    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_the_version_is_that_of_the_project() -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from time import monotonic
 from types import TracebackType
@@ -310,7 +311,6 @@ def job_facts(
 
 
 _open: Final[set[Producer]] = set()
-_home: Final = os.getpid()
 _children: Final[set[int]] = set()
 
 
@@ -325,9 +325,9 @@ def _close_all() -> None:
 
 
 def _close_at_exit_of_child() -> None:
-    """A child that multiprocessing forked leaves without `atexit`, but runs its own finalizers."""
+    """A child of multiprocessing may leave without `atexit`, but runs its own finalizers."""
     pid = os.getpid()
-    if pid != _home and pid not in _children:
+    if parent_process() is not None and pid not in _children:
         _children.add(pid)
         Finalize(None, _close_all, exitpriority=0)
 
