@@ -150,17 +150,19 @@ def test_the_same_items_tracked_again_are_counted_anew(job: Job, reported: Repor
 
 
 def test_an_iterator_that_is_taken_up_again_goes_on_being_counted(job: Job, reported: Reported) -> None:
-    lines = job.track(iter(["head", "a", "b", "c"]), total=4)
-    assert next(iter(lines)) == "head"
+    lines = job.track(iter(["head", "", "a", "b", "c"]), total=5)
+    for line in lines:
+        if not line:
+            break
     assert list(lines) == ["a", "b", "c"]
-    assert reported()[-1] == (3, 4)  # the head was not done when its loop was left
+    assert reported()[-1] == (4, 5)  # that at which the first loop was left was not done
 
 
 def test_of_loops_within_one_another_the_outermost_is_reported(job: Job, reported: Reported) -> None:
     for _ in job.track(range(2)):
         for _ in job.track(range(7)):
-            pass
-    assert {total for _, total in reported()} == {2}
+            assert {total for _, total in reported()} == {2}
+        assert {total for _, total in reported()} == {2}
     assert reported()[-1] == (2, 2)
     same = job.track(range(3))
     assert [(a, b) for a in same for b in same] == [(a, b) for a in range(3) for b in range(3)]
@@ -200,6 +202,9 @@ async def test_an_async_loop_that_breaks_off_has_ended_at_once(
     async for _ in job.track(range(3)):
         pass
     assert reported()[-1] == (3, 3)
+    rest = aiter(job.track(rows(5), total=5))
+    assert [row async for row in rest] == [0, 1, 2, 3, 4]
+    assert reported()[-1] == (5, 5)
 
 
 async def test_async_items_that_raise_report_what_was_done(job: Job, reported: Reported) -> None:
