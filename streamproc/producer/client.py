@@ -190,10 +190,11 @@ class Producer:
             id, title: a text, in which ``{name}`` is an argument of the call, or a function of the same arguments that
                 returns it. None makes an id up.
             stages, labels, owner, worker: as of `job`.
-            result: whether what the function returns is the job's result; what JSON can't say is left out.
+            result: whether what the function returns is the job's result; None and what JSON can't say are left out.
 
         Raises:
-            ValueError, TypeError: one of them can't be; the message names it.
+            ValueError, TypeError: one of them can't be; the message names it. Only an id that its arguments make may
+                turn out so when the function is called.
         """
         facts = job_facts("-", kind, None, stages, labels, owner, worker, None)
         return Tracked(self, facts, id, title, result)

@@ -4,6 +4,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamproc.producer.job import AnyJob
     from streamproc.producer.target import Target
 
@@ -14,18 +16,19 @@ _entered: ContextVar[tuple["Target", ...]] = ContextVar("streamproc", default=()
 
 def current() -> "Target | None":
     """The innermost job, stage or unit that ``with`` has entered here, or None. A new thread begins with none."""
-    entered = _entered.get()
-    return entered[-1] if entered else None
+    return next(_inside(), None)
 
 
 def current_job() -> "AnyJob | None":
     """The innermost job that ``with`` has entered here, or None."""
     from streamproc.producer.job import AnyJob
 
-    for target in reversed(_entered.get()):
-        if isinstance(target, AnyJob):
-            return target
-    return None
+    return next((target for target in _inside() if isinstance(target, AnyJob)), None)
+
+
+def _inside() -> "Iterator[Target]":
+    """The innermost first. One that has ended was left elsewhere: where its generator was closed."""
+    return (target for target in reversed(_entered.get()) if not target._ended)
 
 
 def enter(target: "Target") -> None:

@@ -3,9 +3,11 @@
 import functools
 import inspect
 import logging
+import re
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from msgspec import structs
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Tracked"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+J = TypeVar("J", bound=AnyJob)
+
+_NO_FUNCTIONS: Final = (inspect.isclass, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _log = logging.getLogger("streamproc")
 
@@ -46,35 +53,41 @@ class Tracked:
         self._result = result
 
     def __call__(self, function: F) -> F:
-        """Raises `TypeError` for what isn't a function that returns, such as a generator."""
-        if not callable(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        """The same function, tracked.
+
+        Raises:
+            TypeError: it isn't a function that returns once, as a generator isn't.
+            ValueError: the text of an id or title names something that isn't a parameter.
+        """
+        if not callable(function) or any(of(function) for of in _NO_FUNCTIONS):
             name = getattr(function, "__qualname__", function)
             raise TypeError(f"tracked: {name} must be a function or coroutine function that returns once")
         signature = inspect.signature(function)
-        takes_job = "job" in signature.parameters
-        kind = self._facts.kind or function.__qualname__[-256:]
+        _check(self._id, signature, "id")
+        _check(self._title, signature, "title")
+        kind = self._facts.kind or _name(function)
 
-        def job_of(of: type[AnyJob], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            given = signature.bind_partial(*args, **kwargs)
-            given.apply_defaults()
+        def begin(of: type[J], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[J, inspect.BoundArguments]:
+            given, wants_job = _bind(signature, args, kwargs)
             facts = structs.replace(
                 self._facts,
-                job=self._made(self._id, given, "id") or secrets.token_hex(8),
-                title=self._made(self._title, given, "title"),
+                job=secrets.token_hex(8) if self._id is None else _made(self._id, given, "id"),
+                title=None if self._title is None else _fitting(_made(self._title, given, "title")),
                 kind=kind,
             )
             job = self._producer._job(of, checks.checked(facts), None)
-            if takes_job and given.arguments.get("job") is None:
-                kwargs["job"] = job
-            return job
+            if wants_job:
+                given.arguments["job"] = job
+            return job, given
 
         if inspect.iscoroutinefunction(function):
             from streamproc.producer.asynchronous import AsyncJob
 
             @functools.wraps(function)
             async def tracked_async(*args: Any, **kwargs: Any) -> Any:
-                async with job_of(AsyncJob, args, kwargs) as job:
-                    returned = await function(*args, **kwargs)
+                job, given = begin(AsyncJob, args, kwargs)
+                async with job:
+                    returned = await function(*given.args, **given.kwargs)
                     self._keep(job, returned)
                 return returned
 
@@ -82,27 +95,67 @@ class Tracked:
 
         @functools.wraps(function)
         def tracked(*args: Any, **kwargs: Any) -> Any:
-            with job_of(Job, args, kwargs) as job:
-                returned = function(*args, **kwargs)
+            job, given = begin(Job, args, kwargs)
+            with job:
+                returned = function(*given.args, **given.kwargs)
                 self._keep(job, returned)
             return returned
 
         return cast("F", tracked)
 
-    def _made(self, made: str | Callable[..., str] | None, given: inspect.BoundArguments, field: str) -> str | None:
-        """The job's id or title, of the call's arguments."""
-        if made is None:
-            return None
-        if callable(made):
-            return made(*given.args, **given.kwargs)
-        try:
-            return made.format_map(given.arguments)
-        except (KeyError, IndexError, AttributeError, ValueError) as error:
-            raise ValueError(f"{field}: {made!r} can't be made of {sorted(given.arguments)}: {error!r}") from error
-
     def _keep(self, job: AnyJob, returned: Any) -> None:
-        if self._result:
+        if self._result and returned is not None:  # what the function has said of it itself stays
             try:
                 job.result(returned)
             except (TypeError, ValueError) as error:
                 _log.warning("what job %s returned is left out of its result: %s", job.id, error)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """What a function is called, for people: without where it stands, but with its class."""
+    qualified: str = getattr(function, "__qualname__", type(function).__qualname__)
+    return qualified.rpartition("<locals>.")[2][-256:]
+
+
+def _bind(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[inspect.BoundArguments, bool]:
+    """The arguments of a call by name, and whether it wants a job; raises `TypeError` as the call would."""
+    given = signature.bind_partial(*args, **kwargs)
+    parameter = signature.parameters.get("job")
+    wants_job = parameter is not None and parameter.kind in _NAMED and given.arguments.get("job") is None
+    if wants_job:
+        given.arguments["job"] = None
+    given = signature.bind(*given.args, **given.kwargs)
+    given.apply_defaults()
+    if wants_job:
+        del given.arguments["job"]
+    return given, wants_job
+
+
+def _check(made: str | Callable[..., str] | None, signature: inspect.Signature, field: str) -> None:
+    """See that what a text names are parameters."""
+    if not isinstance(made, str):
+        return
+    try:
+        named = [part for _, part, _, _ in Formatter().parse(made) if part is not None]
+    except ValueError as error:
+        raise ValueError(f"{field}: {made!r}: {error}") from None
+    for part in named:
+        if re.split(r"[.[]", part, maxsplit=1)[0] not in signature.parameters:
+            raise ValueError(f"{field}: {made!r} names {{{part}}}, and there is {', '.join(signature.parameters)}")
+
+
+def _made(made: str | Callable[..., str], given: inspect.BoundArguments, field: str) -> str:
+    """The job's id or title, of the call's arguments."""
+    if callable(made):
+        return made(*given.args, **given.kwargs)
+    try:
+        return made.format_map(given.arguments)
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{field}: {made!r} can't be made of this call's arguments: {error!r}") from error
+
+
+def _fitting(title: str) -> str:
+    """A title as it may be: what it is made of is data."""
+    return _CONTROL.sub(" ", checks.text("title", title))
