@@ -273,10 +273,13 @@ def test_a_task_that_is_called_as_a_function_runs_and_reports_to_the_job_around_
     @app.task(shared=False, bind=True)
     def resizes(self: Any, size: int) -> int:
         self.progress.percent(size)
-        self.progress.checkpoint()
+        if not size:
+            raise JobCanceled
         return size
 
     assert resizes(7) == 7
+    with pytest.raises(JobCanceled):
+        resizes(0)
     job = f"around-{secrets.token_hex(4)}"
     with sp.job(job):
         assert resizes(8) == 8
@@ -342,8 +345,23 @@ def test_only_the_kinds_that_are_wanted_are_reported_on(app: Celery, sp: Produce
     assert log.told(other.id) == log.told("not-reported") == []
 
 
-def test_tasks_of_celerys_own_are_not_reported_on(app: Celery, broker: str, sp: Producer, log: TaskLog) -> None:
+def test_tasks_of_another_app_are_not_reported_on(app: Celery, sp: Producer, log: TaskLog) -> None:
     install(app, sp)
+
+    @Celery("other", set_as_current=False).task(shared=False)
+    def resizes() -> str:
+        return "done"
+
+    task = resizes.apply()
+    assert (task.get(), log.told(task.id)) == ("done", [])
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_what_is_sent_is_reported_but_for_tasks_of_celerys_own(
+    app: Celery, broker: str, sp: Producer, log: TaskLog, protocol: int
+) -> None:
+    install(app, sp)
+    app.conf.task_protocol = protocol
     app.conf.update(celery_settings(broker, f"nobody-{secrets.token_hex(4)}"))
     sent = app.send_task("celery.chord_unlock"), app.send_task("shop.imports")
     sp.flush()

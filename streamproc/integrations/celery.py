@@ -75,14 +75,11 @@ class ReportingTask(celery.Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run. A task that stops because somebody asked it to is revoked in Celery: not failed, and not tried again."""
-        run = super().__call__
-        if self.request.called_directly:
-            return run(*args, **kwargs)
-        if run.__func__ is celery.Task.__call__:
-            run = self.run  # as the worker does; in eager mode Celery's own would hide the request
         try:
-            return run(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
         except JobCanceled as canceled:
+            if self.request.called_directly:
+                raise
             if not self.request.is_eager:
                 stored = not get_actual_ignore_result(self, self.request)
                 self.backend.mark_as_revoked(self.request.id, str(canceled), self.request, store_result=stored)
