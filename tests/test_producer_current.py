@@ -3,12 +3,13 @@
 import contextvars
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import anyio
 import pytest
 
 import streamproc
-from streamproc import Producer, current, current_job
+from streamproc import JobCanceled, Producer, current, current_job
 
 
 @pytest.fixture
@@ -47,6 +48,10 @@ def test_an_exception_leaves_it_too(sp: Producer) -> None:
     with pytest.raises(ValueError, match="odd"):
         work()
     assert current() is None
+    with sp.job("k") as job:
+        with suppress(JobCanceled), job.stage("Parse"):
+            raise JobCanceled
+        assert current() is job
 
 
 def test_a_thread_begins_with_none_unless_it_is_given_the_context(sp: Producer) -> None:

@@ -70,6 +70,7 @@ async def test_a_coroutine_function_is_tracked_by_both_producers(
     async with streamproc.connect_async(server_url, namespace=namespace) as other:
         tracked = other.tracked(id="j-{a}")(add)
         assert inspect.iscoroutinefunction(tracked)
+        assert tracked.__name__ == "add"
         assert await tracked(2) == 3
     assert [log.events(f"j-{a}")[-1]["result"] for a in (1, 2)] == [2, 3]
 
