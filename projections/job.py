@@ -108,7 +108,7 @@ class JobSnapshot(Struct):
     error: Any = None
     requested: str | None = None
     stalled: bool = False
-    eta: Any = None
+    eta: msgspec.Raw = msgspec.Raw(b"null")
     created_at: str | None = None
     started_at: str | None = None
     progressed_at: str | None = None
@@ -179,8 +179,8 @@ class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
     `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress.
-    `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that units
-    can be large by.
+    `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that
+    units can be large by.
     """
 
     __slots__ = (

@@ -135,7 +135,7 @@ class Cache:
         self.projections = projections
         self.max_bytes = max_bytes
         self.weight = 0
-        self.state_fields = [field for projection in projections for field in projection.fields]
+        self.state_fields = list(dict.fromkeys(field for projection in projections for field in projection.fields))
         self._evolves = [projection.evolve for projection in projections]
         self._saves = [projection.save for projection in projections]
         self._keepers = [at for at, projection in enumerate(projections) if projection.keeps_units]

@@ -1,7 +1,7 @@
 #!lua name=streamproc
 -- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
 -- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
-local VERSION = 1
+local VERSION = 2
 
 local function refuse_type(key, wanted)
   local reply = redis.pcall('TYPE', key)
@@ -102,12 +102,13 @@ local function load(keys, args)
 end
 
 -- The commit of a batch: state, history, indexes, dead letters, doorbells, cursor and group position, or nothing.
--- KEYS owner group log dead, then for each job its state and its history, then other hashes, then sorted sets
--- ARGV holder from to read group_name live_prefix job_prefix_length jobs hashes, then operations:
+-- KEYS owner group log dead, then for each job its state and its history, other hashes, other streams, sorted sets
+-- ARGV holder from to read group_name live_prefix job_prefix_length jobs hashes streams, then operations:
 --   J | K fields entries field value ... id payload ...: the next job; J rings its doorbell with the first value
 --   M n mark id payload ...: more of that job's history, the mark empty where there is none
 --   H hash n field value ...      Z zset score member           R zset member
 --   U hash | V zset: drop it      X n id field value ...: a dead letter
+--   A stream most id run: add to a stream that keeps so many entries
 local function commit(keys, args)
   local owner, group, log, dead = keys[1], keys[2], keys[3], keys[4]
   local holder = redis.pcall('GET', owner)
@@ -121,13 +122,17 @@ local function commit(keys, args)
 
   local pcall, call, sub = redis.pcall, redis.call, string.sub
   local hashes = 4 + 2 * args[8]
-  local zsets = hashes + args[9]
+  local streams = hashes + args[9]
+  local zsets = streams + args[10]
   for i = 5, hashes, 2 do
     if type(pcall('HLEN', keys[i])) ~= 'number' then return refuse_type(keys[i], 'hash') end
     if type(pcall('XLEN', keys[i + 1])) ~= 'number' then return refuse_type(keys[i + 1], 'stream') end
   end
-  for i = hashes + 1, zsets do
+  for i = hashes + 1, streams do
     if failed(pcall('HLEN', keys[i])) then return refuse_type(keys[i], 'hash') end
+  end
+  for i = streams + 1, zsets do
+    if failed(pcall('XLEN', keys[i])) then return refuse_type(keys[i], 'stream') end
   end
   for i = zsets + 1, #keys do
     if failed(pcall('ZCARD', keys[i])) then return refuse_type(keys[i], 'zset') end
@@ -139,7 +144,7 @@ local function commit(keys, args)
 
   local live, before = args[6], args[7] + 1
   local channels, bells = {}, {}
-  local i, last, job = 10, #args, 3
+  local i, last, job = 11, #args, 3
   while i <= last do
     local op = args[i]
     if op == 'J' or op == 'K' then
@@ -177,6 +182,10 @@ local function commit(keys, args)
     elseif op == 'R' then
       call('ZREM', keys[zsets + args[i + 1]], args[i + 2])
       i = i + 3
+    elseif op == 'A' then
+      -- Of a log that was begun anew under an earlier clock the runs before it count on, and its own are not added.
+      pcall('XADD', keys[streams + args[i + 1]], 'MAXLEN', args[i + 2], args[i + 3], 'r', args[i + 4])
+      i = i + 5
     elseif op == 'U' then
       call('UNLINK', keys[hashes + args[i + 1]])
       i = i + 2

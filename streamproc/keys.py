@@ -19,9 +19,10 @@ class PartitionKeys:
         group: hash of the projection group: `cursor`, `read` (how many events it has folded), `epoch`,
             `incarnation`.
         dead: the stream of dead letters, under the positions that they had in the log.
+        kinds: sorted set: the kinds of jobs that ended here, by when one last did.
     """
 
-    __slots__ = ("dead", "group", "job_prefix", "live_prefix", "log", "owner", "partition", "prefix")
+    __slots__ = ("dead", "group", "job_prefix", "kinds", "live_prefix", "log", "owner", "partition", "prefix")
 
     def __init__(self, namespace: str, partition: int) -> None:
         prefix = f"{namespace}:{{{partition}}}:"
@@ -31,12 +32,17 @@ class PartitionKeys:
         self.owner = prefix + "owner"
         self.group = prefix + "group"
         self.dead = prefix + "dead"
+        self.kinds = prefix + "kinds"
         self.live_prefix = prefix + "live:"
         self.job_prefix = prefix + "job:"
 
     def index(self, name: str) -> str:
         """A sorted set of job ids by creation time: all of them (`""`), or those of a status or kind."""
         return f"{self.prefix}jobs:{name}" if name else f"{self.prefix}jobs"
+
+    def runs(self, kind: str) -> str:
+        """Stream: the latest runs of a kind that ended in this partition, under the positions of their ends."""
+        return f"{self.prefix}kind:{kind}:runs"
 
     def state(self, job: str) -> str:
         """Hash: the served `snapshot`, what the projections keep beside it, and ``src:…``: the newest `seq` of each."""

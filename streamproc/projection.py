@@ -13,7 +13,7 @@ from msgspec import Struct
 from streamproc.events import RecordedEvent
 from streamproc.position import millis, parse_rfc3339, rfc3339
 
-__all__ = ["Changes", "Projection", "millis", "parse_rfc3339", "rfc3339"]
+__all__ = ["Changes", "Estimator", "Projection", "millis", "parse_rfc3339", "rfc3339"]
 
 S = TypeVar("S")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,6 +32,7 @@ class Changes(Struct, gc=False):
         ranks: where a new unit stands in the job's list of units, by name.
         units_dropped: the state of all units goes first, as at a new attempt.
         indexes: the job's score in an index of the partition, by the index's name; None takes it out.
+        runs: attempts that ended, for what is kept of their kind: the kind, the position and the run.
     """
 
     weight: int
@@ -43,6 +44,7 @@ class Changes(Struct, gc=False):
     ranks: Mapping[str, int] = _NOTHING
     units_dropped: bool = False
     indexes: Mapping[str, int | None] = _NOTHING
+    runs: Sequence[tuple[str, str, bytes]] = ()
 
 
 class Projection(Protocol[S]):
@@ -80,6 +82,25 @@ class Projection(Protocol[S]):
 
     def load_unit(self, state: S, unit: str, saved: bytes | None) -> None:
         """Put a unit's saved state in place, or note that it has none."""
+
+
+class Estimator(Protocol):
+    """What a gateway needs to serve estimates. It knows nothing of projections; this is chosen with them."""
+
+    def kind(self, snapshot: bytes) -> str | None:
+        """The kind whose runs the estimate of a stored snapshot needs, if any."""
+
+    def learn(self, runs: Sequence[bytes]) -> Any:
+        """What runs of a kind teach, the oldest first."""
+
+    def served(self, snapshot: bytes, kind: Any, now: int, shown: Any) -> tuple[bytes, Any]:
+        """A stored snapshot as it is served, and what of it must not jitter when it is served next.
+
+        Args:
+            kind: what `learn` made of its kind's runs; None where it has no kind.
+            now: the server's time, in ms since 1970.
+            shown: what came back when the job was served last, or None.
+        """
 
 
 AnyProjection = Projection[Any]

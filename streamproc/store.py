@@ -10,11 +10,14 @@ from streamproc.connection import call, server_errors
 from streamproc.errors import JobConflict, ServerError
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
-from streamproc.projection import Changes
+from streamproc.position import key
+from streamproc.projection import Changes, millis
 
 __all__ = ["COMMIT", "Commit", "Listed", "Store"]
 
 _KEEP_CREATED_SECONDS = 86_400
+_KEEP_RUNS = 64
+"""Of each kind in each partition."""
 COMMIT = ("FCALL", "sp_commit")
 """The call that `Commit.arguments` are for. What it raises says that nothing was written: `Fenced`, `CursorConflict`,
 `WrongKey`, `ServerError`; but after `ServerUnavailable` only the cursor knows."""
@@ -40,6 +43,7 @@ class Commit:
         self._job_keys: list[str] = []
         self._hashes: list[str] = []
         self._zsets: dict[str, int] = {}
+        self._streams: list[str] = []
         self._head = [holder, start, end, read, Keys.GROUP, keys.live_prefix, len(keys.job_prefix)]
         self._operations: list[str | bytes | int] = []
 
@@ -74,6 +78,8 @@ class Commit:
         for change in changes:
             if change.units or change.units_dropped or change.indexes:
                 self._units_and_indexes(job, change)
+            for kind, position, run in change.runs:
+                self._run(kind, position, run)
 
     def _units_and_indexes(self, job: str, change: Changes) -> None:
         operations, keys = self._operations, self._keys
@@ -87,6 +93,11 @@ class Commit:
         for index, score in change.indexes.items():
             zset = self._zset(keys.index(index))
             operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
+
+    def _run(self, kind: str, position: str, run: bytes) -> None:
+        self._streams.append(self._keys.runs(kind))
+        self._operations += ("A", len(self._streams), _KEEP_RUNS, position, run)
+        self._operations += ("Z", self._zset(self._keys.kinds), millis(position), kind)
 
     def _zset(self, name: str) -> int:
         return self._zsets.setdefault(name, len(self._zsets) + 1)
@@ -104,8 +115,9 @@ class Commit:
     def arguments(self) -> list[Any]:
         """The call: its number of keys, keys and arguments."""
         keys = self._keys
-        names = [keys.owner, keys.group, keys.log, keys.dead, *self._job_keys, *self._hashes, *self._zsets]
-        counts = (len(self._job_keys) // 2, len(self._hashes))
+        names = [keys.owner, keys.group, keys.log, keys.dead]
+        names += (*self._job_keys, *self._hashes, *self._streams, *self._zsets)
+        counts = (len(self._job_keys) // 2, len(self._hashes), len(self._streams))
         return [len(names), *names, *self._head, *counts, *self._operations]
 
 
@@ -181,6 +193,17 @@ class Store:
             (lives[self._keys.of(job).group], snapshot)
             for job, snapshot in zip(jobs, replies[len(groups) :], strict=True)
         ]
+
+    async def runs(self, kind: str, most: int) -> tuple[list[bytes], int]:
+        """The latest runs of a kind over all partitions, the oldest first, and the server's time in ms."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.time()
+                for keys in self._keys.partitions:
+                    pipe.execute_command("XREVRANGE", keys.runs(kind), "+", "-", "COUNT", most)
+                (seconds, micros), *pages = await pipe.execute()
+        found = sorted((key(position.decode()), fields[b"r"]) for page in pages for position, fields in page)
+        return [run for _, run in found[-most:]], seconds * 1000 + micros // 1000
 
     async def owned(self) -> int:
         """How many partitions have an owner."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -247,12 +248,17 @@ def test_a_reader_that_goes_away_is_no_error(up: Up, job: str) -> None:
         process.wait(30)
 
 
+def timeless(lines: str) -> str:
+    """Without estimates, which change with the time."""
+    return re.sub(r'"eta":{.*?},"created_at"', '"eta":null,"created_at"', lines)
+
+
 def test_a_redis_url_reads_the_same_without_a_gateway(up: Up, job: str) -> None:
     emit(up, {"job": job, "type": "job.progressed", "percent": 10}, {"job": job, "type": "job.finished"})
     for arguments in (["show", job, "--json"], ["replay", job], ["jobs", "--json"], ["watch", job, "--json"]):
         direct = run_command(*arguments, "--url", up.redis)
         assert direct.returncode == 0, direct.stderr
-        assert direct.stdout == up.command(*arguments).stdout
+        assert timeless(direct.stdout) == timeless(up.command(*arguments).stdout)
     done = run_command("emit", "job.noted", "--job", job, "--url", up.redis)
     assert done.returncode == 0
     assert len(wait_history(up, job, 3)) == 3

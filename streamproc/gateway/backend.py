@@ -12,9 +12,11 @@ from msgspec import Struct
 from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.gateway.estimates import Estimates
 from streamproc.hub import Hub
 from streamproc.keys import Keys
 from streamproc.log import Log, open_namespace
+from streamproc.projection import Estimator
 from streamproc.store import Store
 
 __all__ = ["Backend", "Opened", "open_backend"]
@@ -31,13 +33,15 @@ class Opened(Struct):
     log: Log
     store: Store
     hub: Hub
+    estimates: Estimates
 
 
 class Backend:
     """The namespace of a configuration, as soon as there is a server for it."""
 
-    def __init__(self, config: Config, client: Redis) -> None:
+    def __init__(self, config: Config, estimator: Estimator, client: Redis) -> None:
         self._config = config
+        self._estimator = estimator
         self._client = client
         self._opened: Opened | None = None
         self._why: ServerError = ServerUnavailable("the Redis server hasn't answered yet")
@@ -80,17 +84,23 @@ class Backend:
             self._why = error
             return False
         store = Store(self._client, keys)
-        self._opened = Opened(keys, Log(self._client, keys), store, Hub(config.redis, keys, store))
+        self._opened = Opened(
+            keys,
+            Log(self._client, keys),
+            store,
+            Hub(config.redis, keys, store),
+            Estimates(store, self._estimator),
+        )
         return True
 
 
 @asynccontextmanager
-async def open_backend(config: Config) -> AsyncIterator[Backend]:
+async def open_backend(config: Config, estimator: Estimator) -> AsyncIterator[Backend]:
     """Run a backend. It is open from the start where the server is there."""
     client = connect(config.redis)
     try:
         async with anyio.create_task_group() as tasks:
-            backend = Backend(config, client)
+            backend = Backend(config, estimator, client)
             await tasks.start(backend.run)
             yield backend
             tasks.cancel_scope.cancel()

@@ -39,6 +39,8 @@ async def post_job(request: Request) -> Response:
         snapshot = await _snapshot(watch, position)
     if snapshot is None:
         snapshot = msgspec.json.encode({"job_id": job, "position": position})
+    else:
+        snapshot = await opened.estimates.served(job, snapshot)
     headers = {"location": f"/v1/jobs/{job}"}
     return Response(snapshot, 200 if position is None else 201, headers, _JSON)
 

@@ -1,4 +1,4 @@
-"""Jobs as they are now: lists, snapshots, units. What the folds wrote goes out as it is."""
+"""Jobs as they are now: lists, snapshots, units. What the folds wrote goes out as it is, but for the estimates."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,10 +29,12 @@ async def get_jobs(request: Request) -> Response:
     """Jobs, newest first; ``status`` and ``kind`` narrow the list."""
     backend: Backend = request.app.state.backend
     most, before = limit(request), cursor(request)
-    found = await backend.get().store.jobs(_index(request), before, most + 1)
+    opened = backend.get()
+    found = await opened.store.jobs(_index(request), before, most + 1)
     page = found[:most]
     following = pack_cursor(page[-1].created, page[-1].job) if len(found) > most else None
-    return _page(request, "jobs", [item.snapshot for item in page], following)
+    served = await opened.estimates.all_served([(item.job, item.snapshot) for item in page])
+    return _page(request, "jobs", served, following)
 
 
 def _index(request: Request) -> str:
@@ -48,9 +50,11 @@ async def get_job(request: Request) -> Response:
     """A job's snapshot, with a strong ``ETag``; 304 where the client has it."""
     backend: Backend = request.app.state.backend
     job = job_of(request)
-    snapshot = await backend.get().store.snapshot(job)
-    if snapshot is None:
+    opened = backend.get()
+    stored = await opened.store.snapshot(job)
+    if stored is None:
         raise UnknownJob(f"there is no job {job}")
+    snapshot = await opened.estimates.served(job, stored)
     tag = f'"{hashlib.blake2b(snapshot, digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if _matches(request.headers.get("if-none-match", ""), tag):

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from streamproc.errors import ServerError, UnknownJob
 from streamproc.gateway.backend import Backend
+from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.history import event_line
 from streamproc.gateway.parameters import choice, job_of, last_event_id
 from streamproc.gateway.streaming import Streaming, Write
@@ -36,7 +37,8 @@ _REASONS: Final = {
 async def get_stream(request: Request) -> Response:
     """Snapshots, the newest at a time; or with ``events=all`` every event, after the client's own position."""
     backend: Backend = request.app.state.backend
-    hub = backend.get().hub
+    opened = backend.get()
+    hub = opened.hub
     job, token = job_of(request), last_event_id(request)
     lossless = choice(request, "events", ("all",)) is not None
     watch = await hub.watch(job)
@@ -48,7 +50,7 @@ async def get_stream(request: Request) -> Response:
         watch.__exit__(None, None, None)
         raise
     start = token.position if token is not None and reason is None else None
-    stream = _Stream(watch, start, reason)
+    stream = _Stream(job, watch, opened.estimates, start, reason)
     return Streaming(stream.events if lossless else stream.snapshots, "text/event-stream", _HEADERS, watch)
 
 
@@ -69,13 +71,17 @@ class _Stream:
     """One client's stream.
 
     Args:
+        job: its name.
         watch: of the job.
+        estimates: for what goes out.
         start: the position that the client has; None where it has nothing.
         reason: why it has to start over, if so.
     """
 
-    def __init__(self, watch: Watch, start: str | None, reason: str | None) -> None:
+    def __init__(self, job: str, watch: Watch, estimates: Estimates, start: str | None, reason: str | None) -> None:
+        self._job = job
         self._watch = watch
+        self._estimates = estimates
         self._start = start
         self._reason = reason
         self._life = watch.life
@@ -91,7 +97,7 @@ class _Stream:
                 await write(self._reset())
             if live is not None and (sent is None or live.place > sent):
                 sent = live.place
-                await write(_snapshot(live, str(live.token)))
+                await write(await self._snapshot(live, str(live.token)))
             if live is not None and live.final:
                 await write(_end(live))
                 break
@@ -107,7 +113,7 @@ class _Stream:
             if live is not None and self._starts_over():
                 position = START
                 # Without an id: a client that breaks off here hasn't the history up to this snapshot.
-                await write(self._reset() + _snapshot(live, None))
+                await write(self._reset() + await self._snapshot(live, None))
             if live is not None:
                 try:
                     entries = await self._watch.history(position)
@@ -125,6 +131,10 @@ class _Stream:
                     break
             if not await self._change(write):
                 break
+
+    async def _snapshot(self, live: Live, token: str | None) -> bytes:
+        head = b"" if token is None else b"id: %b\n" % token.encode()
+        return b"%bevent: snapshot\ndata: %b\n\n" % (head, await self._estimates.served(self._job, live.snapshot))
 
     def _starts_over(self) -> bool:
         if self._life != self._watch.life:
@@ -157,11 +167,6 @@ class _Stream:
 def _hello() -> bytes:
     """When to connect again: not all clients of a gateway that stops in the same moment."""
     return b"retry: %d\n\n" % random.randint(1000, 4000)  # noqa: S311 - to spread clients, not to keep secrets
-
-
-def _snapshot(live: Live, token: str | None) -> bytes:
-    head = b"" if token is None else b"id: %b\n" % token.encode()
-    return b"%bevent: snapshot\ndata: %b\n\n" % (head, live.snapshot)
 
 
 def _event(incarnation: str, position: bytes, line: bytes) -> bytes:

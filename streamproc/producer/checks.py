@@ -37,6 +37,8 @@ now = partial(datetime.now, UTC)
 
 def finite(field: str, number: float) -> float:
     """A number as a finite float."""
+    if isinstance(number, bool):
+        raise TypeError(f"{field}: must be a number, not bool")
     try:
         if math.isfinite(number):
             return float(number)
@@ -49,7 +51,7 @@ def finite(field: str, number: float) -> float:
 
 def amount(field: str, number: float) -> float:
     """A count, a size or a weight: finite, from 0 to 2^53 - 1; whole numbers stay whole."""
-    if not isinstance(number, int):
+    if type(number) is not int:
         number = finite(field, number)
         if number.is_integer():
             number = int(number)

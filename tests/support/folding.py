@@ -72,10 +72,11 @@ class MemoryStore:
     def _apply(self, arguments: list[Any]) -> None:
         count = arguments[0]
         keys, args = arguments[1 : count + 1], arguments[count + 1 :]
-        jobs, number = args[7], args[8]
+        jobs, number, runs = args[7], args[8], args[9]
         job_keys = iter(keys[4:][: 2 * jobs])
-        hashes, zsets = keys[4 + 2 * jobs :][:number], keys[4 + 2 * jobs + number :]
-        operations = iter(args[9:])
+        hashes, others = keys[4 + 2 * jobs :][:number], keys[4 + 2 * jobs + number :]
+        streams, zsets = others[:runs], others[runs:]
+        operations = iter(args[10:])
         for op in operations:
             match op:
                 case "J" | "K":
@@ -97,6 +98,11 @@ class MemoryStore:
                     zset[member] = score
                 case "R":
                     self.zsets.get(zsets[next(operations) - 1], {}).pop(next(operations), None)
+                case "A":
+                    kept = self.streams.setdefault(streams[next(operations) - 1], [])
+                    most = next(operations)
+                    kept.append((next(operations), [b"r", next(operations)]))
+                    del kept[:-most]
                 case "U":
                     self.hashes.pop(hashes[next(operations) - 1], None)
                 case "V":

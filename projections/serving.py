@@ -1,0 +1,129 @@
+"""Estimates as they are served: in the snapshot's own bytes, where its path is stored."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from projections.estimate import Estimate, Facts, estimate
+from projections.eta import Path, Run
+from projections.kinds import Kind
+from streamproc.projection import rfc3339
+
+__all__ = ["Estimator", "Shown", "steady"]
+
+_TOLERANCE_MS: Final = 2000.0
+_TOLERANCE: Final = 0.05
+_LATEST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999, as far as RFC 3339 goes."""
+
+
+class Shown(Struct, frozen=True):
+    """The finish instants that a job's watchers have seen last, in ms since 1970."""
+
+    p50: float
+    p90: float
+
+
+class _Stored(Facts, frozen=True):
+    eta: Path | None = None
+
+
+class _Quantiles(Struct, frozen=True):
+    p50: float
+    p90: float
+
+
+class _Instants(Struct, frozen=True):
+    p50: str
+    p90: str
+
+
+class _Eta(Struct, frozen=True):
+    """What is served as `eta`: seconds and instants, or why there are none."""
+
+    remaining_seconds: _Quantiles | None
+    finish_at: _Instants | None
+    basis: str | None
+    reason: str | None
+
+
+_decode = msgspec.json.Decoder(_Stored).decode
+_decode_run = msgspec.json.Decoder(Run).decode
+_encode = msgspec.json.Encoder().encode
+_FINAL: Final = frozenset({"finished", "failed", "canceled"})
+
+
+class Estimator:
+    """Puts estimates into snapshots. It keeps nothing; see `streamproc.projection.Estimator`."""
+
+    def kind(self, snapshot: bytes) -> str | None:
+        """The kind whose runs the estimate of a snapshot needs, if any."""
+        facts = _read(snapshot)
+        return None if facts is None or facts.status in _FINAL else facts.kind
+
+    def learn(self, runs: Sequence[bytes]) -> Kind:
+        """What runs of a kind teach, the oldest first."""
+        kind = Kind()
+        for run in runs:
+            kind.learn(_decode_run(run))
+        return kind
+
+    def served(self, snapshot: bytes, kind: Kind | None, now: int, shown: Shown | None) -> tuple[bytes, Shown | None]:
+        """A stored snapshot as it is served, and the finish instants in it.
+
+        Args:
+            kind: what `learn` made of its kind's runs.
+            now: the server's time, in ms since 1970.
+            shown: what was in it when it was served last.
+        """
+        facts = _read(snapshot)
+        if facts is None or facts.status in _FINAL:
+            return snapshot, None
+        found = estimate(facts, facts.eta or Path(), kind, now)
+        shown = steady(found, now, shown)
+        # Behind `eta` there are only times and counts, and no text can hold a bare quote.
+        start, end = snapshot.rindex(b',"eta":') + 7, snapshot.rindex(b',"created_at":')
+        return b"%b%b%b" % (snapshot[:start], _encode(_eta(found, shown, now)), snapshot[end:]), shown
+
+
+def _read(snapshot: bytes) -> _Stored | None:
+    """What a snapshot says, or None where it is another version's or nobody's."""
+    try:
+        return _decode(snapshot)
+    except msgspec.DecodeError:
+        return None
+
+
+def steady(found: Estimate, now: int, shown: Shown | None) -> Shown | None:
+    """The finish instants to show: those shown before, as long as they are about right."""
+    if found.p50 is None or found.p90 is None or found.reason is not None:
+        return None
+    fresh = Shown(now + found.p50, now + found.p90)
+    if shown is not None and _holds(shown.p50, fresh.p50, now) and _holds(shown.p90, fresh.p90, now):
+        return shown
+    return fresh
+
+
+def _holds(old: float, new: float, now: int) -> bool:
+    left = new - now
+    return abs(old - new) <= max(_TOLERANCE * left, min(_TOLERANCE_MS, 0.5 * left))
+
+
+def _eta(found: Estimate, shown: Shown | None, now: int) -> _Eta:
+    if shown is not None:
+        remaining = _Quantiles(_seconds(shown.p50 - now), _seconds(shown.p90 - now))
+        return _Eta(remaining, _Instants(_instant(shown.p50), _instant(shown.p90)), found.basis, None)
+    remaining_too = None
+    if found.p50 is not None and found.p90 is not None:
+        remaining_too = _Quantiles(_seconds(found.p50), _seconds(found.p90))
+    return _Eta(remaining_too, None, found.basis, found.reason)
+
+
+def _seconds(ms: float) -> float:
+    return max(0.0, round(ms / 1000, 1))
+
+
+def _instant(ms: float) -> str:
+    return rfc3339(int(min(ms, _LATEST_MS)))
