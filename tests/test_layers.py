@@ -14,10 +14,10 @@ LAYERS = [
     {"events", "wire", "projection", "config", "keys"},
     {"connection", "log", "append", "client", "post", "store", "ownership", "subscription", "inspection"},
     {"folding", "owned", "projector", "hub", "producer"},
-    {"gateway", "integrations", "trackers"},
+    {"gateway", "integrations", "tqdm", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer", "trackers"}]
+ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer", "tqdm", "trackers"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 
