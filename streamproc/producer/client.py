@@ -102,6 +102,7 @@ class Producer:
         self._wishes = Wishes(self._make_listener)
         self._sender: Sender | None = None
         self._closed = False
+        self._disconnected = False
         _open.add(self)
 
     def __enter__(self) -> Self:
@@ -237,12 +238,13 @@ class Producer:
 
     def close(self, timeout: float = _FLUSH_SECONDS) -> None:
         """Deliver what waits, up to `timeout` seconds, and disconnect. Again is harmless."""
-        if self._closed:
+        if self._disconnected:
             return
         self._closed = True
-        _open.discard(self)
         deadline = monotonic() + timeout
         self.flush(timeout)
+        self._disconnected = True  # only now: interrupted in the flush, it can be closed again
+        _open.discard(self)
         self._disconnect(deadline)
 
     def _disconnect(self, deadline: float) -> None:
@@ -267,13 +269,14 @@ class Producer:
         return Listening(self.settings, wishes)
 
     def _start_sender(self) -> bool:
-        sender = Sender(self._transport, self._outbox)
+        if self._sender is None:
+            self._sender = Sender(self._transport, self._outbox)
         try:
-            sender.start()
+            self._sender.start()
         except RuntimeError as error:
+            self._sender = None
             _log.warning("no thread to send with, so events are kept: %s", error)
             return False
-        self._sender = sender
         _close_at_exit_of_child()
         return True
 

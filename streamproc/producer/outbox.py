@@ -13,7 +13,8 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -72,8 +73,10 @@ class Outbox:
 
     def reset(self) -> None:
         """Begin anew, as another producer session: what waits is somebody else's, as after a fork."""
-        # Reentrant, as a signal's handler may report progress while this thread is in here.
-        self._ready = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._ready = threading.Condition(self._lock)
+        self._busy = False
+        self._said: deque[tuple[_How, str, Event]] = deque()  # while this thread was busy
         self._src = secrets.token_hex(6).encode()
         self._seq = 0
         self._queue: deque[tuple[str, bytes, int]] = deque()  # job, payload, and where in it src and seq go
@@ -100,52 +103,90 @@ class Outbox:
 
     def keep(self, event: Event) -> None:
         """A lifecycle event: what is held of its job goes first, and it is never dropped."""
-        with self._ready:
-            held = self._held.get(event.job)
-            if held is not None and held.events:
-                if self._full():
-                    self._drop_progress(held)
-                self._settle(held)
-            self._push(event)
+        self._say(Outbox._keep, "", event)
 
     def each(self, target: str, event: Event) -> None:
         """A count or a note: each is sent while there is room; then counts are summed up, and the latest note kept."""
-        with self._ready:
-            held = self._held.get(event.job)
-            if self._full() or (held is not None and target in held.events):
-                self._hold(target, event)
-            else:
-                self._push(event)
+        self._say(Outbox._each, target, event)
 
     def latest(self, target: str, event: Event) -> None:
         """Progress of a target: replaces what is held of it."""
-        with self._ready:
-            held = self._held.get(event.job)
-            if self._interval or self._full() or (held is not None and held.events):
-                self._hold(target, event)
-            else:
-                self._push(event)
+        self._say(Outbox._latest, target, event)
 
     def begin(self, job: "Target") -> None:
         """A job that is worked on here from now on, and has a heartbeat."""
-        with self._ready:
+        with self._lock:
             self._pulse.begin(job)
 
     def end(self, job: "Target") -> None:
-        with self._ready:
+        with self._lock:
             self._pulse.end(job)
 
     def sample(self, target: "Target") -> None:
         """Look now and then how far the loop of a target is."""
-        with self._ready:
+        with self._lock:
             if not self._loops:
                 self._next_sample = monotonic() + self._between_samples
             self._loops[target] = None
             self._ring()
 
     def sample_no_more(self, target: "Target") -> None:
-        with self._ready:
+        with self._lock:
             self._loops.pop(target, None)
+
+    def _say(self, how: "_How", target: str, event: Event) -> None:
+        """Take in an event; later, where this thread is in the middle of another.
+
+        A signal's handler or a finalizer may report anywhere in here: that comes after what it interrupted.
+        """
+        with self._lock:
+            if self._busy or self._said:
+                self._said.append((how, target, event))
+            else:
+                self._busy = True
+                try:
+                    how(self, target, event)
+                finally:
+                    self._busy = False
+            if self._said:
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._said and not self._busy:
+            with self._alone():
+                while self._said:
+                    how, target, event = self._said.popleft()
+                    how(self, target, event)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    def _keep(self, target: str, event: Event) -> None:
+        held = self._held.get(event.job)
+        if held is not None and held.events:
+            if self._full():
+                self._drop_progress(held)
+            self._settle(held)
+        self._push(event)
+
+    def _each(self, target: str, event: Event) -> None:
+        held = self._held.get(event.job)
+        if self._full() or (held is not None and target in held.events):
+            self._hold(target, event)
+        else:
+            self._push(event)
+
+    def _latest(self, target: str, event: Event) -> None:
+        held = self._held.get(event.job)
+        if self._interval or self._full() or (held is not None and held.events):
+            self._hold(target, event)
+        else:
+            self._push(event)
 
     def _full(self) -> bool:
         return self._bytes + self._holding >= self._max_bytes
@@ -251,12 +292,14 @@ class Outbox:
             Up to 1,000 payloads of about 1 MiB, each with its job id; none where somebody is in a hurry and nothing
             waits; None when closed.
         """
-        with self._ready:
+        with self._lock:
             while not self._closed:
+                self._catch_up()
                 time = monotonic()
                 self._look_around(time)
-                due = self._release(time)
-                self._fill()
+                with self._alone():
+                    due = self._release(time)
+                    self._fill()
                 if self._sending or self._hurry:
                     self._hurry = False
                     return self._sending
@@ -311,7 +354,7 @@ class Outbox:
 
     def confirm(self, refused: Collection[int] = ()) -> None:
         """What was taken last is in the log, but for the entries at these places, which are taken again."""
-        with self._ready:
+        with self._lock, self._alone():
             kept = [self._sending[at] for at in refused]
             self._delivered += len(self._sending) - len(kept)
             self._bytes -= sum(len(payload) + _OVERHEAD for _, payload in self._sending)
@@ -322,7 +365,7 @@ class Outbox:
 
     def pause(self, seconds: float) -> None:
         """Wait before another try, unless somebody is in a hurry: `flush` and `close` end it."""
-        with self._ready:
+        with self._lock:
             self._trouble = True
             self._ready.notify_all()
             if not self._hurry:
@@ -334,21 +377,24 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """How many events are not in the log."""
-        return self._accepted - self._delivered + self._holding // _HELD_BYTES
+        return len(self._said) + self._accepted - self._delivered + self._holding // _HELD_BYTES
 
     def hasten(self) -> int:
         """Let what was said so far go out now. Returns the goal for `missing` and `settled`."""
-        with self._ready:
-            self._settle_all()
+        with self._lock:
+            if not self._busy:
+                with self._alone():
+                    self._settle_all()
+                self._catch_up()
             self._wake()
-            return self._accepted
+            return self._accepted + len(self._said)
 
     def goal(self) -> int:
         """The same for a job's end, which has just let go what was held of the job; what others hold may wait."""
-        with self._ready:
+        with self._lock:
             if not self._trouble:
                 self._wake()
-            return self._accepted
+            return self._accepted + len(self._said)
 
     def missing(self, goal: int) -> int:
         """How many events up to a goal are not in the log."""
@@ -360,16 +406,20 @@ class Outbox:
 
     def flush(self, timeout: float) -> int:
         """Wait until what was said so far is in the log. Returns how many events are not."""
-        with self._ready:
+        with self._lock:
             goal = self.hasten()
-            self._ready.wait_for(lambda: self._delivered >= goal, timeout)
+            self._wait(lambda: self._delivered >= goal, timeout)
             return self.missing(goal)
 
     def settle(self, timeout: float) -> None:
         """Wait until a job's end is in the log, but not while the server is known to be gone."""
-        with self._ready:
+        with self._lock:
             goal = self.goal()
-            self._ready.wait_for(lambda: self.settled(goal), timeout)
+            self._wait(lambda: self.settled(goal), timeout)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        if not self._busy:  # else this is a signal's handler: a wait would let other threads into what it interrupted
+            self._ready.wait_for(condition, timeout)
 
     def _wake(self) -> None:
         """Let the sender look at once, whatever it waits for."""
@@ -379,7 +429,7 @@ class Outbox:
 
     def close(self) -> None:
         """Give the sender its leave; what still waits is not sent any more."""
-        with self._ready:
+        with self._lock:
             self._closed = self._hurry = True
             self._ready.notify_all()
 
@@ -393,3 +443,6 @@ def _merge(event: Event, before: Event) -> None:
     if event.type == "job.counted":
         event.done = min((event.done or 0) + (before.done or 0), MAX_NUMBER)
         event.total = min((event.total or 0) + (before.total or 0), MAX_NUMBER)
+
+
+_How = Callable[[Outbox, str, Event], None]

@@ -13,6 +13,7 @@ __all__ = ["Sender", "Transport"]
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_START_SECONDS: Final = 1.0
 
 _log = logging.getLogger("streamproc")
 
@@ -35,17 +36,25 @@ class Sender:
         self._transport = transport
         self._outbox = outbox
         self._thread = threading.Thread(target=self._run, name="streamproc-sender", daemon=True)
+        self._runs = threading.Event()
         self._pause = 0.0
         self._coalesced = 0
 
     def start(self) -> None:
-        """Raises `RuntimeError` where the system gives no more threads."""
-        self._thread.start()
+        """Start the thread, unless it runs. Raises `RuntimeError` where the system gives no more threads."""
+        if self._runs.is_set():
+            return
+        try:
+            self._thread.start()
+        except KeyboardInterrupt:
+            self._runs.wait(_START_SECONDS)  # it mostly runs by then, and there must not be two
+            raise
 
     def join(self, timeout: float) -> None:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        self._runs.set()
         while (batch := self._outbox.take()) is not None:
             if batch:
                 try:
