@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from streamproc.client import Refused, http_settings, problem_of
 from streamproc.errors import ConfigError, ServerError, ServerUnavailable, UnknownJob
@@ -14,6 +15,8 @@ __all__ = ["Poster"]
 
 _SECONDS: Final = 10.0
 _NDJSON: Final = {"content-type": "application/x-ndjson"}
+
+A = TypeVar("A")
 
 _log = logging.getLogger("streamproc")
 
@@ -24,6 +27,26 @@ def _is_the_works(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("httpx").addFilter(_is_the_works)
+
+
+class _Jobs(msgspec.Struct):
+    """A page of jobs."""
+
+    jobs: list[msgspec.Raw]
+
+
+class _Appended(msgspec.Struct):
+    """What was appended, event by event."""
+
+    events: list[msgspec.Raw]
+
+
+class _BadEvent(msgspec.Struct):
+    """Why one event of many is refused."""
+
+    index: int
+    field: str | None
+    detail: str
 
 
 class Poster:
@@ -39,12 +62,13 @@ class Poster:
 
     def __init__(self, url: str, token: str | None) -> None:
         try:
-            httpx.URL(url)
+            parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise ConfigError(f"url: {error}") from error
-        if not urlsplit(url).hostname:
+        if not parsed.host:
             raise ConfigError(f"url: {url!r} names no host")
-        self.name = url
+        self.name = str(parsed.copy_with(userinfo=b""))
+        self._url = url
         self._token = token
         self._http: httpx.Client | None = None
 
@@ -56,9 +80,10 @@ class Poster:
             ServerError: it isn't a gateway, or refuses the token.
         """
         try:
-            self._ask("GET", "/v1/jobs", params={"limit": 1})
+            answer = self._ask("GET", "/v1/jobs", params={"limit": 1})
         except Refused as error:
             raise self._refusal(error) from error
+        self._read(answer, _Jobs)
 
     def append(self, batch: Sequence[tuple[str, bytes]]) -> dict[int, ServerError]:
         """Append payloads, each with its job id, in their order.
@@ -77,18 +102,20 @@ class Poster:
     def _post(self, payloads: list[bytes]) -> None:
         while payloads:
             try:
-                self._ask("POST", "/v1/events", content=b"\n".join(payloads), headers=_NDJSON)
+                answer = self._ask("POST", "/v1/events", content=b"\n".join(payloads), headers=_NDJSON)
             except Refused as error:
-                problems = error.problem.get("errors")
-                if problems:
-                    payloads = _without(payloads, problems)
-                elif error.problem.get("status") == 413 and len(payloads) > 1:  # a proxy may take less than we do
+                left = _without(payloads, error.problem.get("errors"))
+                if len(left) < len(payloads):
+                    payloads = left
+                elif error.problem["status"] == 413 and len(payloads) > 1:  # a proxy may take less than we do
                     half = len(payloads) // 2
                     self._post(payloads[:half])
                     payloads = payloads[half:]
                 else:
                     raise self._refusal(error) from error
             else:
+                if len(self._read(answer, _Appended).events) != len(payloads):
+                    raise ServerError(f"the gateway at {self.name} says nothing of some events")
                 return
 
     def snapshot(self, job: str) -> bytes | None:
@@ -108,7 +135,7 @@ class Poster:
 
     def _ask(self, method: str, path: str, *, job: str | None = None, **attributes: Any) -> bytes:
         if self._http is None:
-            self._http = httpx.Client(base_url=self.name, timeout=_SECONDS, **http_settings(self.name, self._token))
+            self._http = httpx.Client(base_url=self._url, timeout=_SECONDS, **http_settings(self._url, self._token))
         try:
             response = self._http.request(method, path, **attributes)
         except httpx.HTTPError as error:
@@ -118,20 +145,31 @@ class Poster:
             return response.content
         problem = problem_of(response.status_code, response.content, job)
         if isinstance(problem, Refused):
-            problem.problem.setdefault("status", response.status_code)
+            problem.problem["status"] = response.status_code
         raise problem
 
+    def _read(self, answer: bytes, of: type[A]) -> A:
+        """An answer, which may as well be the page on which a proxy wants one to log in."""
+        try:
+            return msgspec.json.decode(answer, type=of)
+        except msgspec.DecodeError as error:
+            raise ServerError(f"what answers at {self.name} isn't a streamproc gateway") from error
+
     def _refusal(self, error: Refused) -> ServerError:
-        status = error.problem.get("status")
+        status = error.problem["status"]
         if status == 429:
             return ServerUnavailable(f"the gateway at {self.name} asks to wait: {error}")
-        return ServerError(f"the gateway at {self.name} refuses us ({status}): {error}")
+        hint = "; set token=, or STREAMPROC_TOKEN" if status == 401 else ""
+        return ServerError(f"the gateway at {self.name} refuses us ({status}): {error}{hint}")
 
 
-def _without(payloads: list[bytes], problems: list[dict[str, Any]]) -> list[bytes]:
-    """The events that no problem is about."""
-    for problem in problems:
-        payload = payloads[problem["index"]]
-        _log.error("an event is refused and left out, %s: %s: %.300r", problem["field"], problem["detail"], payload)
-    bad = {problem["index"] for problem in problems}
+def _without(payloads: list[bytes], errors: Any) -> list[bytes]:
+    """The events that the errors of a problem aren't about. All of them where those aren't a gateway's."""
+    try:
+        bad = {error.index: error for error in msgspec.convert(errors, list[_BadEvent])}
+    except msgspec.ValidationError:
+        return payloads
+    for at, error in bad.items():
+        if at < len(payloads):
+            _log.error("an event is refused and left out, %s: %s: %.300r", error.field, error.detail, payloads[at])
     return [payload for at, payload in enumerate(payloads) if at not in bad]

@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         wrong = []
         if not self.url.startswith(_HTTP + _REDIS):
             wrong.append(f"url: {self.url!r} must begin with {', '.join(_REDIS + _HTTP)}")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            wrong.append("token: must be printable ASCII, on one line")
         for name in ("min_interval", "heartbeat_interval", "flush_seconds"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds >= 0):
