@@ -188,7 +188,7 @@ def _begin(bar: tqdm[Any], target: Target | None, kind: str) -> _Loop | None:
     own = None
     if target is None:
         target = streamproc.current()
-        if target is None or target._ended:  # as a bar's own job that was closed in another thread
+        if target is None:
             target = own = _own_job(bar, kind)
     if target is None:
         return None

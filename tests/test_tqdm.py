@@ -259,9 +259,11 @@ def test_a_bar_on_a_stage_within_a_bar_of_the_job_moves_the_stage(sp: Producer, 
     assert {total for _, total, _ in said(sp, log, "j")} == {2, 7}
 
 
-def test_a_bar_that_is_forgotten_is_closed(sp: Producer, log: LogReader) -> None:
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_a_bar_that_is_forgotten_is_closed(sp: Producer, log: LogReader, cyclic: bool) -> None:
     with sp.job("j"):
         bar = quiet(total=5, desc="forgotten")
+        bar.itself = bar if cyclic else None
         bar.update(3)
         del bar
         gc.collect()
@@ -374,6 +376,10 @@ def test_an_exception_in_the_body_of_a_loop_fails_the_job(own: LogReader, disabl
 
 @pytest.mark.parametrize("disable", [False, True])
 def test_a_loop_that_is_left_by_its_own_will_has_finished(own: LogReader, disable: bool) -> None:
+    def numbers() -> Iterator[int]:
+        for number in quiet(range(5), disable=disable):  # noqa: UP028 - with `yield from` there is no loop
+            yield number
+
     def first(wanted: int) -> Job:
         for number in quiet(range(5), disable=disable):
             for _ in "ab":
@@ -388,6 +394,10 @@ def test_a_loop_that_is_left_by_its_own_will_has_finished(own: LogReader, disabl
     assert ends(own, job)["status"] == "finished"
     for _ in zip(quiet(range(5), disable=disable), "ab", strict=False):
         job = job_here()
+    assert ends(own, job)["status"] == "finished"
+    for _ in numbers():
+        job = job_here()
+        break
     assert ends(own, job)["status"] == "finished"
 
 
@@ -429,13 +439,14 @@ def test_a_bar_that_another_thread_closes_leaves_no_job_behind(own: LogReader) -
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doesn't fork")
 def test_a_forked_child_leaves_its_parents_bar_alone(own: LogReader) -> None:
     program = """
-import io, os, streamproc
+import atexit, io, os, streamproc
 from streamproc.tqdm import tqdm
 with tqdm(total=2, file=io.StringIO()) as bar:
     print(streamproc.current_job().id, flush=True)
     pid = os.fork()
     if pid == 0:
         bar.close()
+        atexit._run_exitfuncs()
         os._exit(0)
     os.waitpid(pid, 0)
     bar.update(2)
