@@ -223,8 +223,8 @@ async def test_a_canceled_job_of_which_arq_keeps_nothing_has_failed(project: Pro
 
 
 async def test_a_job_is_queued_once(project: Project, sp: AsyncProducer, log: TaskLog) -> None:
-    job = await project.enqueue("imports", 3, _job_id=f"once-{secrets.token_hex(4)}")
     assert report_queued(project.redis, sp) is project.redis
+    job = await project.enqueue("imports", 3, _job_id=f"once-{secrets.token_hex(4)}")
     assert await project.redis.enqueue_job("imports", 3, _job_id=job) is None
     await sp.flush()
     assert log.told(job) == ["queued 1"]

@@ -9,6 +9,7 @@ import pytest
 
 import streamproc
 from streamproc import JobCanceled, Producer
+from tests.support.producing import wait_until
 from tests.support.servers import Server, free_port
 from tests.support.tasks import TaskLog, framework
 
@@ -129,9 +130,18 @@ def test_an_actor_that_was_asked_to_stop_is_canceled_and_not_retried(project: Pr
     def stops() -> None:
         raise JobCanceled("enough")
 
-    message = project.run(project.actor(stops, throws=KeyError).message())
+    message = project.run(project.actor(stops).message())
     assert log.told(message) == ["queued 1", "started 1", "canceled 1"]
     assert log.snapshot(message)["message"] == "enough"
+
+
+@pytest.mark.parametrize("throws", [KeyError, (KeyError, OSError)])
+def test_what_an_actor_throws_for_good_stays_so(project: Project, log: TaskLog, throws: Any) -> None:
+    def fails() -> None:
+        raise KeyError("gone")
+
+    message = project.run(project.actor(fails, throws=throws).message())
+    assert log.told(message) == ["queued 1", "started 1", "failed 1"]
 
 
 def test_a_message_with_a_delay_is_queued_once(project: Project, log: TaskLog) -> None:
@@ -168,10 +178,17 @@ def test_an_async_actor_knows_its_job(project: Project, log: TaskLog) -> None:
     assert log.told(message) == ["queued 1", "started 1", "progressed 1", "finished 1"]
 
 
-def test_no_job_is_left_behind_in_the_workers_thread(project: Project) -> None:
+@pytest.mark.parametrize("heard", [True, False])
+def test_no_job_is_left_behind_in_the_workers_thread(project: Project, sp: Producer, heard: bool) -> None:
     seen = []
+    if not heard:
+        sp.close()
 
     class Looking(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:
+            if message.args[0] == "skip":
+                raise SkipMessage
+
         def after_ack(self, broker: Any, message: Any) -> None:
             seen.append(streamproc.current_job())
 
@@ -179,14 +196,14 @@ def test_no_job_is_left_behind_in_the_workers_thread(project: Project) -> None:
 
     project.broker.add_middleware(Looking())
 
-    def works(error: bool) -> None:
-        if error:
+    def works(how: str) -> None:
+        if how == "fail":
             raise ValueError
 
     actor = project.actor(works, max_retries=0)
-    for error in (False, True):
-        project.run(actor.message(error))
-    assert seen == [None, None]
+    for how in ("finish", "fail", "skip"):
+        project.run(actor.message(how))
+    assert seen == [None, None, None]
 
 
 def test_results_are_told_where_json_can_say_them(project: Project, log: TaskLog) -> None:
@@ -222,7 +239,7 @@ def test_a_worker_that_stops_says_all_before(server: Server, server_url: str, na
         project.worker.start()
         job = sp.job("held")
         job.percent(1)
-        sp.flush()
+        wait_until(lambda: log.told("held"))
         job.percent(2)
         project.worker.stop()
         assert log.snapshot("held")["percent"] == 2

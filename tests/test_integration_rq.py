@@ -237,6 +237,12 @@ def test_what_is_wrong_with_reporting_stays_out_of_the_job(project: Project, mon
     assert project.state(project.run(rq_app.imports, 3)) == "finished"
 
 
+def test_a_job_runs_unreported_when_the_connection_is_closed(project: Project, sp: Producer) -> None:
+    sp.close()
+    assert project.state(project.run(rq_app.waits)) == "finished"
+    assert streamproc.current_job() is None
+
+
 def test_jobs_run_where_no_server_is(broker: Redis) -> None:
     nobody = streamproc.connect(f"redis://127.0.0.1:{free_port()}", required=False)
     project = Project(broker, sp=nobody)
@@ -302,11 +308,11 @@ def test_a_job_that_is_stopped_is_canceled(forked: Project, log: TaskLog) -> Non
     assert ended(log, job, "canceled")["message"] == "stopped"
 
 
-@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("retries", [0, 2])
 def test_a_job_whose_process_is_killed_has_failed_or_is_retried(
     forked: Project, worker: subprocess.Popen[bytes], log: TaskLog, retries: int
 ) -> None:
-    job = forked.enqueue(rq_app.never_ends, retry=rq.Retry(max=1) if retries else None)
+    job = forked.enqueue(rq_app.never_ends, retry=rq.Retry(max=retries) if retries else None)
     for attempt in range(1, 2 + retries):
         wait_until(lambda number=attempt: f"progressed {number}" in log.told(job))
         psutil.Process(worker.pid).children()[-1].kill()

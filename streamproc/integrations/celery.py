@@ -10,6 +10,7 @@
         for row in self.progress.track(rows_of(path)): ...
 """
 
+from collections import deque
 from collections.abc import Container
 from typing import Any, Final
 
@@ -97,6 +98,7 @@ class _Reporting:
     def __init__(self, app: celery.Celery, tasks: BlockingTasks) -> None:
         self._app = app
         self._tasks = tasks
+        self._lost: deque[str] = deque(maxlen=100)  # Celery says twice that a time limit was exceeded
 
     # Where it is sent --------------------------------------------------------------------------------------------
 
@@ -127,7 +129,12 @@ class _Reporting:
     def task_failure(self, sender: celery.Task, task_id: str, exception: BaseException, **_: Any) -> None:
         """In the pool's process; or in the worker's, where the pool's was killed, or the task rejected."""
         if self._reports_on(sender):
-            self._tasks.failed(_job_of(sender.request) or self._tasks.job(task_id, sender.name), exception)
+            job = _job_of(sender.request)
+            if job is None and task_id not in self._lost:
+                self._lost.append(task_id)
+                job = self._tasks.job(task_id, sender.name)
+            if job is not None:
+                self._tasks.failed(job, exception)
 
     def task_postrun(self, task: celery.Task, retval: Any, state: str | None, **_: Any) -> None:
         request = task.request

@@ -45,8 +45,8 @@ class StreamprocMiddleware(Middleware):
         self._tasks = BlockingTasks(sp, kinds=kinds, results=results)
 
     def after_declare_actor(self, broker: Broker, actor: Actor[Any, Any]) -> None:
-        throws = actor.options.get("throws") or ()
-        actor.options["throws"] = (*(throws if isinstance(throws, tuple) else (throws,)), JobCanceled)
+        """To have been asked to stop is no reason to be tried again."""
+        actor.options["throws"] = (actor.options.get("throws") or (), JobCanceled)  # `isinstance` takes nested tuples
 
     def before_enqueue(self, broker: Broker, message: Message[Any], delay: int) -> None:
         """Before, so that no worker is faster. A message with a delay is enqueued again when that is over."""
