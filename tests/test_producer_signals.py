@@ -5,7 +5,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -93,6 +94,75 @@ def test_what_is_said_in_the_middle_of_a_report_comes_after_it(word: str, monkey
     say(0)
     sent = queue.take() or []
     assert [msgspec.json.decode(payload)["message"] for _, payload in sent] == ["0", "1", "2", "3"]
+
+
+# An interrupted report ---------------------------------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, but nobody else's."""
+
+
+@pytest.mark.parametrize("min_interval", [0, 0.001, 3600])
+def test_an_interrupted_report_loses_no_more_than_itself(server_url: str, namespace: str, min_interval: float) -> None:
+    """A notebook's user stops a cell again and again, at any moment, while a thread reports too."""
+    armed = False
+    interrupted = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal armed, interrupted
+        if armed:
+            armed = False
+            interrupted += 1
+            raise Interrupted
+
+    def report(unit: str) -> None:
+        with job.unit(unit) as it:
+            it.percent(50)
+            job.percent(50)
+            it.count("reports", done=1)
+
+    def work() -> int:
+        number = 0
+        while not stop.wait(0.001):
+            report(f"thread {number}")
+            number += 1
+        return number
+
+    stop = threading.Event()
+    whole: list[str] = []
+    with (
+        streamproc.connect(server_url, namespace=namespace, min_interval=min_interval) as sp,
+        ThreadPoolExecutor(1) as thread,
+        handling(signal.SIGALRM, interrupt),
+    ):
+        job = sp.job("j").start()
+        working = thread.submit(work)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+        try:
+            while interrupted < 200 or len(whole) < 1000:
+                unit = f"main {interrupted} {len(whole)}"
+                with suppress(Interrupted):
+                    armed = True
+                    report(unit)
+                    armed = False
+                    whole.append(unit)
+        finally:
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            stop.set()
+        whole += [f"thread {number}" for number in range(working.result(SECONDS))]
+        job.finish()
+        assert sp.flush(SECONDS)
+        assert sp.waiting == 0
+    with LogReader(server_url, namespace) as log:
+        events = log.events("j")
+    assert events[-1]["type"] == "job.finished"
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    for kind in ("unit.started", "unit.finished", "job.counted"):
+        units = [event["unit"] for event in events if event["type"] == kind]
+        assert len(set(units)) == len(units)
+        assert not set(whole) - set(units)
 
 
 # A signal while somebody waits -------------------------------------------------------------------------------------

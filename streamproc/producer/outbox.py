@@ -88,7 +88,6 @@ class Outbox:
         self._next_sample = float("inf")
         self._sending: list[tuple[str, bytes]] = []
         self._bytes = 0
-        self._accepted = 0
         self._delivered = 0
         self.coalesced = 0
         self._trouble = False
@@ -222,10 +221,10 @@ class Outbox:
 
     def _settle(self, held: _Held) -> None:
         """Queue what is held."""
-        self._holding -= len(held.events) * _HELD_BYTES
-        for event in held.events.values():
+        for target, event in list(held.events.items()):
             self._push(event)
-        held.events.clear()
+            del held.events[target]
+            self._holding -= _HELD_BYTES
 
     def _settle_all(self) -> None:
         for held in self._held.values():
@@ -246,7 +245,6 @@ class Outbox:
         if not (self._spool or self._full()) or not self._spooled(job, body, at):
             self._queue.append((job, body, at))
             self._bytes += len(body) + _OVERHEAD
-        self._accepted += 1
         self._pulse.spoke(job)
         if self._idle:
             self._ring()
@@ -273,7 +271,6 @@ class Outbox:
                 self._bytes += len(event[1]) + _OVERHEAD
         except OSError as error:
             _log.error("%d events can't be read back from disk, and are lost: %s", len(self._spool), error)
-            self._accepted -= len(self._spool)
             self._spool = Spool()
 
     def _ring(self) -> None:
@@ -377,7 +374,11 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """How many events are not in the log."""
-        return len(self._said) + self._accepted - self._delivered + self._holding // _HELD_BYTES
+        with self._lock:
+            return self._pending() + sum(len(held.events) for held in self._held.values())
+
+    def _pending(self) -> int:
+        return len(self._said) + len(self._queue) + len(self._spool) + len(self._sending)
 
     def hasten(self) -> int:
         """Let what was said so far go out now. Returns the goal for `missing` and `settled`."""
@@ -387,14 +388,14 @@ class Outbox:
                     self._settle_all()
                 self._catch_up()
             self._wake()
-            return self._accepted + len(self._said)
+            return self._delivered + self._pending()
 
     def goal(self) -> int:
         """The same for a job's end, which has just let go what was held of the job; what others hold may wait."""
         with self._lock:
             if not self._trouble:
                 self._wake()
-            return self._accepted + len(self._said)
+            return self._delivered + self._pending()
 
     def missing(self, goal: int) -> int:
         """How many events up to a goal are not in the log."""
