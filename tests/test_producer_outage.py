@@ -150,6 +150,33 @@ def test_an_answer_that_was_lost_makes_duplicates_that_change_nothing(
     assert snapshot["indicators"] == [{"label": "bytes", "done": 0, "total": 4950}]
 
 
+def test_an_error_that_nobody_thought_of_is_waited_out_like_any_other(
+    server_url: str,
+    namespace: str,
+    log: LogReader,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    append = Appender.append
+    errors = iter([ValueError("odd"), KeyError("index"), AssertionError()])
+
+    def faulty(self: Appender, batch: list[tuple[str, bytes]]) -> dict[int, ServerError]:
+        for error in errors:
+            raise error
+        return append(self, batch)
+
+    monkeypatch.setattr(Appender, "append", faulty)
+    with caplog.at_level(logging.WARNING, "streamproc"), streamproc.connect(server_url, namespace=namespace) as sp:
+        with sp.job("j"):
+            pass
+        assert sp.flush()
+    assert log.types("j") == ["job.started", "job.finished"]
+    (record,) = caplog.records
+    assert record.getMessage() == "odd; the work goes on, and its events are kept and sent again"
+    assert record.exc_info
+    assert record.exc_info[0] is ValueError
+
+
 def test_memory_stays_bounded_while_the_server_is_gone(own_server: Server, own_log: LogReader) -> None:
     with streamproc.connect(own_server.url, buffer_bytes=100_000, min_interval=0) as sp:
         job = sp.job("j").start()

@@ -55,13 +55,20 @@ class Sender:
 
     def _run(self) -> None:
         self._runs.set()
-        while (batch := self._outbox.take()) is not None:
-            if batch:
-                try:
-                    self._append(batch)
-                except ServerError as error:
-                    self._wait_out(error)
+        while not self._told_to_end():
+            pass
         self._transport.disconnect()
+
+    def _told_to_end(self) -> bool:
+        """Wait for events, and send them. Whether it was told to end instead."""
+        try:
+            batch = self._outbox.take()
+            if batch:
+                self._append(batch)
+        except Exception as error:  # noqa: BLE001  (ours or a library's: without this thread nothing arrives any more)
+            self._wait_out(error)
+            return False
+        return batch is None
 
     def _append(self, batch: Sequence[tuple[str, bytes]]) -> None:
         refused = self._transport.append(batch)
@@ -73,11 +80,12 @@ class Sender:
             coalesced = self._outbox.coalesced - self._coalesced
             _log.info("%s takes events again; %d reports were coalesced meanwhile", self._transport.name, coalesced)
 
-    def _wait_out(self, error: ServerError) -> None:
+    def _wait_out(self, error: Exception) -> None:
         """Say once what is wrong, and wait a little longer each time."""
         self._transport.disconnect()
         if not self._pause:
             self._coalesced = self._outbox.coalesced
-            _log.warning("%s; the work goes on, and its events are kept and sent again", error)
+            unknown = None if isinstance(error, ServerError) else error
+            _log.warning("%s; the work goes on, and its events are kept and sent again", error, exc_info=unknown)
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
         self._outbox.pause(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads the load, hides nothing)
