@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 import streamproc
 from streamproc import JobCanceled, Producer, ServerUnavailable, UnknownJob
 from streamproc.config import Config
-from tests.support.producing import LogReader, wait_until
+from tests.support.producing import wait_until
 from tests.support.servers import free_port
 from tests.support.stack import Stack, gateway_on
 
@@ -74,10 +74,11 @@ async def test_the_async_twin_goes_through_a_gateway_too(stack: Stack, job_id: s
 
 
 def test_a_job_is_found(stack: Stack, sp: Producer, job_id: str) -> None:
-    with sp.job(job_id, kind="import") as job:
+    name = f"{job_id}:a@b"
+    with sp.job(name, kind="import") as job:
         job.indicator("files").add(4)
-    stack.wait_for(job_id, status="finished")
-    found = sp.find(job_id)
+    stack.wait_for(name, status="finished")
+    found = sp.find(name)
     assert (found.kind, found.percent) == ("import", 100.0)
     assert found.progress == [streamproc.ProgressIndicator("files", 4, 0)]
     with pytest.raises(UnknownJob, match="there is no job nobody"):
@@ -165,16 +166,19 @@ def test_a_gateway_that_is_started_again_gets_everything_once_and_wishes_are_hea
     stack.wait_for(job_id, status="canceled", duplicates=0)
 
 
-def test_a_gateway_that_is_not_required_may_come_later(server_url: str, namespace: str) -> None:
-    config = Config(redis=server_url, namespace=namespace, port=free_port())
-    with streamproc.connect(f"http://127.0.0.1:{config.port}", required=False) as sp:
-        with sp.job("j") as job:
-            job.percent(50)
+def test_a_gateway_that_is_not_required_may_come_later(stack: Stack, job_id: str) -> None:
+    config = Config(redis=stack.redis, namespace=stack.namespace, partitions=stack.config.partitions, port=free_port())
+    with streamproc.connect(f"http://127.0.0.1:{config.port}", required=False) as sp, sp.job(job_id) as job:
+        job.percent(50)
+        assert job.requested is None
         assert not sp.flush(0.05)
         with start_blocking_portal() as portal, gateway_on(portal, config):
             assert sp.flush(20)
-    with LogReader(server_url, namespace) as log:
-        assert log.types("j") == ["job.started", "job.progressed", "job.finished"]
+            stack.ask(job_id, "cancel")
+            wait_until(lambda: job.requested == "cancel")
+            job.cancel()
+    wanted = ["job.started", "job.progressed", "job.cancel_requested", "job.canceled"]
+    assert stack.log.types(job_id) == wanted
 
 
 def test_httpx_logs_the_requests_of_the_work_and_not_those_of_the_sdk(

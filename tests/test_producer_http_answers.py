@@ -9,6 +9,7 @@ import pytest
 import streamproc
 from streamproc import ConfigError, ServerUnavailable
 from streamproc.errors import ServerError
+from tests.support.producing import wait_until
 from tests.support.servers import free_port
 from tests.support.standin import Answer, Request, StandIn, stand_in
 
@@ -136,12 +137,16 @@ def test_events_that_are_named_as_wrong_are_left_out_and_the_others_arrive(
     "errors",
     [["no"], "no", {"index": 0}, [{"index": "0"}], [{"index": 99, "field": None, "detail": "who knows"}], [{}], []],
 )
-def test_errors_that_name_no_event_of_ours_leave_nothing_out(there: StandIn, errors: object) -> None:
+def test_errors_that_name_no_event_of_ours_leave_nothing_out(
+    there: StandIn, errors: object, caplog: pytest.LogCaptureFixture
+) -> None:
     first_answers(there, Answer(400, {"errors": errors}))
     with streamproc.connect(there.url) as sp:
         sp.job("j").note("still here")
         assert sp.flush()
     assert [event["message"] for event in there.taken] == ["still here"]
+    (record,) = caplog.records
+    assert record.message.endswith("the work goes on, and its events are kept and sent again")
 
 
 def test_what_is_too_much_at_once_is_sent_in_parts(there: StandIn) -> None:
@@ -221,3 +226,16 @@ def test_a_server_that_fails_in_the_middle_of_parts_gets_them_again(there: Stand
             fresh.append(event["unit"])
     assert not failing
     assert fresh == [str(number) for number in range(12)]
+
+
+def test_a_job_that_has_ended_is_not_followed_any_more(there: StandIn) -> None:
+    def asked(job: str) -> int:
+        return sum(request.path == f"/v1/jobs/{job}/stream" for request in there.requests)
+
+    with streamproc.connect(there.url) as sp:
+        ended, running = sp.job("ended").start(), sp.job("running").start()
+        assert ended.requested is running.requested is None
+        ended.finish()
+        before, rounds = asked("ended"), asked("running")
+        wait_until(lambda: asked("running") > rounds + 2)
+        assert asked("ended") <= before + 1
