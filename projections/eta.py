@@ -2,9 +2,8 @@
 
 A job's *path* is kept on its **active clock**: milliseconds since the attempt started, without the time that it was
 paused or stalled. Of each stage it has when the stage began and ended, how large it is, and when each tenth of it was
-reached; a job without stages is one stage without a name. A path changes some ten times a stage, and is only then
-encoded: it stands in the stored snapshot, where `eta` is served. When an attempt ends its path becomes a *run* of the
-job's kind, and `projections.kinds` learns from runs.
+reached; a job without stages is one stage without a name. It stands in the stored snapshot, where `eta` is served. When
+an attempt ends its path becomes a *run* of the job's kind, and `projections.kinds` learns from runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,10 +17,12 @@ from projections.job import share_of_indicators
 from streamproc.events import Event, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339
 
-__all__ = ["ENDED", "Eta", "Path", "Run", "StagePath"]
+__all__ = ["ENDED", "Eta", "Path", "Run", "StagePath", "clock_of"]
 
 TENTHS: Final = 10
 MAX_PATH_STAGES: Final = 200
+_SECOND: Final = 10
+"""So many characters of a position tell its second, from 2001 to 2286; before, less than a second."""
 _MANY: Final = 20
 """So many indicators are summed up at each of their events; more of them only now and then."""
 ENDED: Final = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "canceled"}
@@ -36,6 +37,7 @@ class StagePath(Struct, array_like=True, gc=False):
         ended: likewise; None while it runs.
         size: its total, in whatever it counts; None where it counts nothing.
         tenths: when it had reached 1/10, 2/10, …, 9/10.
+        first: the first report of any progress: when, and the percent. What comes before is no pace.
         outcome: None while it runs, then ``finished``, ``failed`` or ``skipped``.
     """
 
@@ -44,6 +46,7 @@ class StagePath(Struct, array_like=True, gc=False):
     ended: int | None = None
     size: float | int | None = None
     tenths: list[int] = []
+    first: tuple[int, float] | None = None
     outcome: str | None = None
 
 
@@ -87,16 +90,31 @@ class Run(Struct, array_like=True, gc=False):
     stages: list[StagePath]
 
 
-class State:
-    """A job's path in memory, and when progress was reported last."""
+class Place:
+    """A stage in memory: while its percent is from `low` to below `high`, and its size the same, nothing is new."""
 
-    __slots__ = ("changed", "path", "places", "progressed", "runs")
+    __slots__ = ("high", "low", "size", "stage")
+
+    def __init__(self, stage: StagePath) -> None:
+        self.stage = stage
+        self.low, self.high = _bounds(stage)
+        self.size = stage.size
+
+
+class State:
+    """A job's path in memory.
+
+    `second` is the beginning of the position at which progress was reported last, which tells its second, and
+    `progressed` that second; None where the next report must be looked at more closely.
+    """
+
+    __slots__ = ("path", "places", "progressed", "runs", "second")
 
     def __init__(self, path: Path, progressed: int | None) -> None:
         self.path = path
         self.progressed = progressed
-        self.places = {stage.name: at for at, stage in enumerate(path.stages)}
-        self.changed = False
+        self.second: str | None = None
+        self.places = {stage.name: Place(stage) for stage in path.stages}
         self.runs: list[tuple[str, str, bytes]] = []
 
 
@@ -107,7 +125,6 @@ class _Saved(Struct):
     progressed_at: str | None = None
 
 
-_NOTHING: Final = msgspec.Raw(b"null")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Saved).decode
 
@@ -128,7 +145,7 @@ class Eta:
         if snapshot is None:
             return self.initial(job)
         saved = _decode(snapshot)
-        progressed = None if saved.progressed_at is None else parse_rfc3339(saved.progressed_at)
+        progressed = None if saved.progressed_at is None else parse_rfc3339(saved.progressed_at) // 1000
         return State(saved.eta or Path(), progressed)
 
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
@@ -137,14 +154,13 @@ class Eta:
         if reaction is None or recorded.mark is not None:
             return
         folded: Folded = recorded.folded
-        if folded.job.attempt != state.path.attempt:
-            _begin_anew(state, folded.job.attempt)
-        reaction(state, event, millis(recorded.position), folded)
+        job = folded.job
+        if job.attempt != state.path.attempt:
+            _begin_anew(state, job.attempt)
+        job.eta = state.path
+        reaction(state, event, recorded.position, folded)
         if event.type in ENDED:
             _end(state, recorded, folded)
-        elif state.changed:
-            folded.job.eta = msgspec.Raw(_encode(state.path))
-            state.changed = False
 
     def view(self, state: State) -> Path:
         return state.path
@@ -164,183 +180,210 @@ class Eta:
 
 
 # What each type of event does ----------------------------------------------------------------------------------------
+#
+# Most reports change nothing of a path: they come in the second of the one before, and between two tenths. That is
+# found out first, by a few comparisons.
 
 
 def _begin_anew(state: State, attempt: int) -> None:
     state.path = Path(attempt)
     state.places = {}
-    state.progressed = None
-    state.changed = True
+    state.progressed = state.second = None
 
 
-def _clock(path: Path, now: int) -> int:
+def clock_of(path: Path, now: int) -> int:
     """The active clock, in ms."""
-    started = path.started
-    if started is None:
+    if path.started is None:
         return 0
-    return max(0, (now if path.since is None else path.since) - started - path.away)
+    return max(0, (now if path.since is None else path.since) - path.started - path.away)
 
 
-def _started(state: State, event: Event, now: int, folded: Folded) -> None:
+def _started(state: State, event: Event, position: str, folded: Folded) -> None:
     if state.path.started is None:
-        state.path.started = now
-        state.changed = True
+        state.path.started = millis(position)
 
 
-def _active(state: State, now: int) -> int:
-    """It works: the clock runs. Returns what it shows."""
+def _active(state: State, now: int) -> None:
+    """It works: the clock runs."""
     path = state.path
     if path.started is None:
         path.started = now
-        state.changed = True
     if path.since is not None:
         path.away += max(0, now - path.since)
         path.since = None
         path.back = now
-        state.changed = True
-    return now - path.started - path.away
 
 
-def _report(state: State, now: int) -> int:
-    """The same, for a report of progress: how long was it silent before?"""
-    clock = _active(state, now)
+def _later(state: State, position: str) -> None:
+    """Progress is reported in another second than the last time: was it silent for long?"""
+    now = millis(position)
+    _active(state, now)
+    second = now // 1000
     if state.progressed is not None:
-        gap = now - max(state.progressed, state.path.back)
-        if gap > 1.25 * state.path.gap:
+        gap = 1000 * (second - max(state.progressed, state.path.back // 1000))
+        if gap > state.path.gap:
             state.path.gap = gap
-            state.changed = True
-    state.progressed = now
-    return clock
+    state.progressed = second
+    state.second = position[:_SECOND]
 
 
-def _paused(state: State, event: Event, now: int, folded: Folded) -> None:
+def _paused(state: State, event: Event, position: str, folded: Folded) -> None:
+    now = millis(position)
     _active(state, now)
     state.path.since = now
-    state.changed = True
+    state.second = None
 
 
-def _resumed(state: State, event: Event, now: int, folded: Folded) -> None:
-    _active(state, now)
+def _resumed(state: State, event: Event, position: str, folded: Folded) -> None:
+    _active(state, millis(position))
 
 
-def _stalled(state: State, event: Event, now: int, folded: Folded) -> None:
+def _stalled(state: State, event: Event, position: str, folded: Folded) -> None:
     """It was heard of last so many seconds ago; the time since then isn't work."""
     path = state.path
     if path.since is None and path.started is not None:
-        path.since = max(path.started, now - round(1000 * (event.silent_seconds or 0)))
-        state.changed = True
+        path.since = max(path.started, millis(position) - round(1000 * (event.silent_seconds or 0)))
+        state.second = None
 
 
-def _progressed(state: State, event: Event, now: int, folded: Folded) -> None:
-    clock = _report(state, now)
+def _progressed(state: State, event: Event, position: str, folded: Folded) -> None:
+    if position[:_SECOND] != state.second:
+        _later(state, position)
     if not folded.job.stages:
-        _reach_whole(state, clock, folded)
+        _reach_whole(state, position, folded)
 
 
-def _counted(state: State, event: Event, now: int, folded: Folded) -> None:
-    clock = _report(state, now)
-    if not folded.job.stages:
-        indicators = len(folded.job.indicators)
-        if indicators <= _MANY or folded.job.events % indicators == 0:
-            _reach_whole(state, clock, folded)
+def _counted(state: State, event: Event, position: str, folded: Folded) -> None:
+    if position[:_SECOND] != state.second:
+        _later(state, position)
+    job = folded.job
+    if not job.stages:
+        indicators = len(job.indicators)
+        if indicators <= _MANY or job.events % indicators == 0:
+            _reach_whole(state, position, folded)
         return
     name = folded.sums.indicator_stages.get(event.indicator or "")
     if name is not None:
-        _reach_stage(state, name, clock, folded)
+        _reach_stage(state, name, position, folded)
 
 
-def _unit(state: State, event: Event, now: int, folded: Folded) -> None:
-    clock = _report(state, now)
+def _unit(state: State, event: Event, position: str, folded: Folded) -> None:
+    if position[:_SECOND] != state.second:
+        _later(state, position)
     if not folded.job.stages:
-        _reach_whole(state, clock, folded)
+        _reach_whole(state, position, folded)
         return
     unit = folded.units.get(event.unit or "")
     if unit is not None and unit.stage is not None:
-        _reach_stage(state, unit.stage, clock, folded)
+        _reach_stage(state, unit.stage, position, folded)
 
 
-def _stage(state: State, event: Event, now: int, folded: Folded) -> None:
-    _reach_stage(state, event.stage or "", _report(state, now), folded)
+def _stage(state: State, event: Event, position: str, folded: Folded) -> None:
+    if position[:_SECOND] != state.second:
+        _later(state, position)
+    _reach_stage(state, event.stage or "", position, folded)
 
 
-def _stage_ended(state: State, event: Event, now: int, folded: Folded) -> None:
-    clock = _report(state, now)
-    stage = _stage_path(state, event.stage or "", clock)
-    if stage is not None:
-        stage.ended = clock
-        stage.outcome = event.type.removeprefix("stage.")
-        state.changed = True
+def _stage_ended(state: State, event: Event, position: str, folded: Folded) -> None:
+    if position[:_SECOND] != state.second:
+        _later(state, position)
+    place = _place(state, event.stage or "", position)
+    if place is not None:
+        place.stage.ended = clock_of(state.path, millis(position))
+        place.stage.outcome = event.type.removeprefix("stage.")
 
 
-def _reach_whole(state: State, clock: int, folded: Folded) -> None:
+def _reach_whole(state: State, position: str, folded: Folded) -> None:
     """A job without stages is so far."""
-    stage = _stage_path(state, "", clock)
-    units, job = folded.sums.units, folded.job
-    if stage is None:
+    place = state.places.get("") or _place(state, "", position)
+    job, units = folded.job, folded.sums.units
+    size: float | int | None
+    if place is None:
         return
     if units is not None and units.units:
-        _reach(state, stage, clock, units.percent(), units.weight if units.weighted else units.units)
+        percent, size = units.percent(), units.weight if units.weighted else units.units
     elif job.indicators:
-        _reach(state, stage, clock, *share_of_indicators(job.indicators))
+        percent, size = share_of_indicators(job.indicators)
     elif job.percent is not None:
-        _reach(state, stage, clock, job.percent, None if job.items is None else job.items.total)
-
-
-def _reach_stage(state: State, name: str, clock: int, folded: Folded) -> None:
-    """A stage is so far, by its own report, or else by the units or indicators that name it."""
-    stage = _stage_path(state, name, clock)
-    if stage is None:
+        percent, size = job.percent, None if job.items is None else job.items.total
+    else:
         return
+    if not place.low <= percent < place.high or size != place.size:
+        _reach(state, place, position, percent, size)
+
+
+def _reach_stage(state: State, name: str, position: str, folded: Folded) -> None:
+    """A stage is so far, by its own report, or else by the units or indicators that name it."""
+    place = state.places.get(name)
+    if place is None or place.stage.ended is not None:
+        place = _place(state, name, position)
+        if place is None:
+            return
     own = folded.sums.stages[folded.stages[name]]
+    units = own.units
+    size: float | int | None
     if own.reported is not None:
-        _reach(state, stage, clock, own.reported, None if own.items is None else own.items.total)
-    elif own.units is not None and own.units.units:
-        units = own.units
-        _reach(state, stage, clock, units.percent(), units.weight if units.weighted else units.units)
-    elif folded.sums.indicator_stages:
+        percent, size = own.reported, None if own.items is None else own.items.total
+    elif units is not None and units.units:
+        percent, size = units.percent(), units.weight if units.weighted else units.units
+    else:
         labels = [label for label, of in folded.sums.indicator_stages.items() if of == name]
-        if labels:
-            _reach(state, stage, clock, *share_of_indicators([folded.indicators[label] for label in labels]))
+        if not labels:
+            return
+        percent, size = share_of_indicators([folded.indicators[label] for label in labels])
+    if not place.low <= percent < place.high or size != place.size:
+        _reach(state, place, position, percent, size)
 
 
-def _stage_path(state: State, name: str, clock: int) -> StagePath | None:
-    """The path of a stage, which runs from now on at the latest; None where there is no room for another."""
-    at = state.places.get(name)
-    stages = state.path.stages
-    if at is None:
+def _place(state: State, name: str, position: str) -> Place | None:
+    """The place of a stage, which runs from now on at the latest; None where there is no room for another."""
+    place = state.places.get(name)
+    if place is None:
+        stages = state.path.stages
         if len(stages) >= MAX_PATH_STAGES:
             return None
-        at = state.places[name] = len(stages)
         # What is reported of a job without stages counts from the job's start.
-        stages.append(StagePath(name, clock if name else 0))
-        state.changed = True
-    stage = stages[at]
-    if stage.ended is not None:
-        stage.ended = stage.outcome = None
+        stage = StagePath(name, clock_of(state.path, millis(position)) if name else 0)
+        stages.append(stage)
+        place = state.places[name] = Place(stage)
+    elif place.stage.ended is not None:
+        stage = place.stage
+        stage.ended = stage.outcome = stage.first = None
         stage.tenths = []
-        state.changed = True
-    return stage
+        place = state.places[name] = Place(stage)
+    return place
 
 
-def _reach(state: State, stage: StagePath, clock: int, percent: float, size: float | int | None) -> None:
-    if size != stage.size and size is not None:
+def _reach(state: State, place: Place, position: str, percent: float, size: float | int | None) -> None:
+    stage, clock = place.stage, clock_of(state.path, millis(position))
+    if size is not None:
         stage.size = size
-        state.changed = True
+    place.size = size
+    if stage.first is None and 0 < percent < 100:
+        stage.first = clock, round(percent, 2)
     tenths = stage.tenths
     reached = int(min(TENTHS - 1, max(0.0, percent / TENTHS)))
     if reached > len(tenths):
         tenths += [clock] * (reached - len(tenths))
-        state.changed = True
-    elif reached < len(tenths):
+    else:
         del tenths[reached:]  # the total has grown, or it was begun again
-        state.changed = True
+    place.low, place.high = _bounds(stage)
+
+
+def _bounds(stage: StagePath) -> tuple[float, float]:
+    """Between which percents nothing of a stage's path changes."""
+    reached = len(stage.tenths)
+    low = 10.0 * reached if reached else float("-inf")
+    if stage.first is None:
+        return float("-inf"), 5e-324  # any report of progress is the first
+    return low, 10.0 * (reached + 1) if reached < TENTHS - 1 else float("inf")
 
 
 def _end(state: State, recorded: RecordedEvent, folded: Folded) -> None:
     """The attempt ends: its path becomes a run of its kind."""
     path, job = state.path, folded.job
     if path.started is not None and job.kind is not None:
-        clock = _clock(path, millis(recorded.position))
+        clock = clock_of(path, millis(recorded.position))
         for stage in path.stages:
             if stage.ended is None:
                 stage.ended = clock
@@ -349,15 +392,14 @@ def _end(state: State, recorded: RecordedEvent, folded: Folded) -> None:
         state.runs.append((job.kind, recorded.position, _encode(run)))
     state.path = Path(path.attempt)
     state.places = {}
-    state.changed = False
-    job.eta = _NOTHING
+    job.eta = None
 
 
-def _ended(state: State, event: Event, now: int, folded: Folded) -> None:
+def _ended(state: State, event: Event, position: str, folded: Folded) -> None:
     """All there is to it comes after."""
 
 
-_Reaction = Callable[[State, Event, int, Folded], None]
+_Reaction = Callable[[State, Event, str, Folded], None]
 _REACTIONS: Final[Mapping[str, _Reaction]] = {
     "job.claimed": _started,
     "job.started": _started,

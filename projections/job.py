@@ -108,7 +108,7 @@ class JobSnapshot(Struct):
     error: Any = None
     requested: str | None = None
     stalled: bool = False
-    eta: msgspec.Raw = msgspec.Raw(b"null")
+    eta: Any = None
     created_at: str | None = None
     started_at: str | None = None
     progressed_at: str | None = None

@@ -8,7 +8,7 @@ The three ways give a *pace*: how many ms the whole job would take at it. What r
 
 - ``history``: what the stages took in earlier runs, for their size where sizes are told.
 - ``rate``: the time so far / progress so far.
-- ``recent``: the same over the last quarter of the progress.
+- ``recent``: the same since the first report of any progress, or over the last quarter of the progress.
 """
 
 from bisect import bisect_left
@@ -19,7 +19,19 @@ from typing import Final, NamedTuple
 
 from projections.eta import Run, StagePath
 
-__all__ = ["POINTS", "Blend", "Kind", "Part", "Points", "interpolate", "paces", "path_points"]
+__all__ = [
+    "POINTS",
+    "Blend",
+    "Kind",
+    "Part",
+    "Points",
+    "interpolate",
+    "Matrix",
+    "Vector",
+    "paces",
+    "path_points",
+    "prior_at",
+]
 
 POINTS: Final = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
 """Where errors are learned, as shares of the whole job."""
@@ -197,8 +209,7 @@ class Kind:
         return covariance, [(1 - by) * a + by * b for a, b in zip(biases, others, strict=True)]
 
     def _learned(self, at: int) -> tuple[Matrix, Vector]:
-        h, r, n, hr, hn, rn = PRIOR[at]
-        prior = [[h, hr, hn], [hr, r, rn], [hn, rn, n]]
+        prior = prior_at(at)
         errors = self._errors[at]
         biases = [total / (errors.n + _PRIOR_BIAS) for total in errors.sums]
         covariance = [
@@ -223,12 +234,20 @@ class Kind:
         return covariance, biases
 
 
+def prior_at(at: int) -> Matrix:
+    """The covariance of the ways' errors at a point where nothing is known of a kind."""
+    h, r, n, hr, hn, rn = PRIOR[at]
+    return [[h, hr, hn], [hr, r, rn], [hn, rn, n]]
+
+
 def path_points(stages: Iterable[StagePath], costs: Sequence[float], until: float) -> Points:
     """When a path was how far, by what its stages weigh. Between points progress is taken to be even."""
     steps: list[tuple[float, int, float]] = []
     counted = [stage for stage in stages if stage.outcome != "skipped"]
     for at, stage in enumerate(counted):
         steps.append((stage.began, at, 0.0))
+        if stage.first is not None:
+            steps.append((stage.first[0], at, stage.first[1] / 100))
         steps += [(clock, at, (tenth + 1) / 10) for tenth, clock in enumerate(stage.tenths)]
         if stage.ended is not None:
             steps.append((stage.ended, at, 1.0))
@@ -260,9 +279,11 @@ def interpolate(points: Points, share: float) -> float:
 def paces(points: Points, clock: float, share: float, history: float | None) -> list[float | None]:
     """The pace by each of the three ways, in ms for the whole job."""
     rate = max(clock, _FLOOR_MS) / share
+    first = next((point[1] for point in points if point[1] > 0), share)
+    since = max(first, share - RECENT)
     recent = rate
-    if share > 1.2 * RECENT:
-        recent = max(clock - interpolate(points, share - RECENT), _FLOOR_MS) / RECENT
+    if share - since > 0.01:
+        recent = max(clock - interpolate(points, since), _FLOOR_MS) / (share - since)
     return [history, rate, recent]
 
 
