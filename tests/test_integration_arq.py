@@ -183,6 +183,22 @@ async def test_a_job_that_was_asked_to_stop_is_canceled_and_not_run_again(projec
     assert isinstance(await project.outcome(job), JobCanceled)
 
 
+async def test_a_job_stops_at_a_checkpoint_when_somebody_asks_for_it(project: Project, log: TaskLog) -> None:
+    async def stops_when_asked(ctx: dict[str, Any]) -> None:
+        while True:
+            await ctx["progress"].checkpoint()
+            await asyncio.sleep(0.01)
+
+    job = await project.enqueue("stops_when_asked")
+    worker = project.worker(func(stops_when_asked, name="stops_when_asked"))
+    run = asyncio.create_task(worker.async_run())
+    await asyncio.to_thread(wait_until, lambda: "started 1" in log.told(job))
+    log.serve(job, {"requested": "cancel"})
+    await run
+    await worker.close()
+    assert log.told(job) == ["queued 1", "started 1", "canceled 1"]
+
+
 async def test_a_job_that_takes_too_long_has_failed(project: Project, log: TaskLog) -> None:
     job = await project.enqueue("never_ends")
     await project.run(never_ends, job_timeout=0.05)

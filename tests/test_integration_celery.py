@@ -169,6 +169,15 @@ def test_a_task_that_was_asked_to_stop_is_revoked_and_not_retried(shop: Shop, lo
     assert shop.state(task) == "REVOKED"
 
 
+def test_a_task_stops_at_a_checkpoint_when_somebody_asks_for_it(shop: Shop, log: TaskLog) -> None:
+    task = shop.send("stops_when_asked")
+    wait_until(lambda: "started 1" in log.told(task))
+    log.serve(task, {"requested": "cancel"})
+    ended(log, task, "canceled")
+    assert log.told(task) == ["queued 1", "started 1", "canceled 1"]
+    assert shop.state(task) == "REVOKED"
+
+
 def test_a_task_that_celery_ignores_is_canceled(shop: Shop, log: TaskLog) -> None:
     assert ended(log, shop.send("is_ignored"), "canceled")["message"] == "not needed"
 

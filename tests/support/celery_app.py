@@ -49,6 +49,13 @@ def stops(self: Any) -> None:
     raise streamproc.JobCanceled("enough")
 
 
+@app.task(bind=True, autoretry_for=(Exception,), retry_kwargs={"countdown": 0})
+def stops_when_asked(self: Any) -> None:
+    while True:
+        self.progress.checkpoint()
+        time.sleep(0.01)
+
+
 @app.task(bind=True)
 def never_ends(self: Any) -> None:
     self.progress.percent(50)
