@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from projections.eta import Path
 from projections.kinds import Kind, Part, Points, paces, path_points
+from projections.paths import Path
 from streamproc.projection import parse_rfc3339
 
 __all__ = ["Estimate", "Facts", "StageFacts", "estimate"]

@@ -1,9 +1,7 @@
-"""What an estimate of a job's remaining time is made of: when the job was how far.
+"""The fold of a job's path, which its estimate is made of.
 
-A job's *path* is kept on its **active clock**: milliseconds since the attempt started, without the time that it was
-paused or stalled. Of each stage it has when the stage began and ended, how large it is, and when each tenth of it was
-reached; a job without stages is one stage without a name. It stands in the stored snapshot, where `eta` is served. When
-an attempt ends its path becomes a *run* of the job's kind, and `projections.kinds` learns from runs.
+The path stands in the stored snapshot, where `eta` is served. When an attempt ends it becomes a *run* of the job's kind,
+and `projections.kinds` learns from runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +12,11 @@ from msgspec import Struct
 
 from projections.job import State as Folded
 from projections.job import share_of_indicators
+from projections.paths import Path, Run, StagePath, clock_of
 from streamproc.events import Event, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339
 
-__all__ = ["ENDED", "Eta", "Path", "Run", "StagePath", "clock_of"]
+__all__ = ["ENDED", "Eta"]
 
 TENTHS: Final = 10
 MAX_PATH_STAGES: Final = 200
@@ -26,68 +25,6 @@ _SECOND: Final = 10
 _MANY: Final = 20
 """So many indicators are summed up at each of their events; more of them only now and then."""
 ENDED: Final = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "canceled"}
-
-
-class StagePath(Struct, array_like=True, gc=False):
-    """A stage of a path.
-
-    Args:
-        name: of the stage; empty for a job without stages.
-        began: on the active clock, in ms.
-        ended: likewise; None while it runs.
-        size: its total, in whatever it counts; None where it counts nothing.
-        tenths: when it had reached 1/10, 2/10, …, 9/10.
-        first: the first report of any progress: when, and the percent. What comes before is no pace.
-        outcome: None while it runs, then ``finished``, ``failed`` or ``skipped``.
-    """
-
-    name: str
-    began: int
-    ended: int | None = None
-    size: float | int | None = None
-    tenths: list[int] = []
-    first: tuple[int, float] | None = None
-    outcome: str | None = None
-
-
-class Path(Struct, array_like=True, gc=False):
-    """How a job came where it is. Times are in ms, of the log's own clock.
-
-    Args:
-        attempt: whose path it is.
-        started: when the attempt did; None before.
-        away: how long it was paused or stalled since, up to the last return.
-        since: when it was paused, or was heard of last before it was found to be stalled; None while it is active.
-        back: when it was paused or stalled last, and went on.
-        gap: the longest time between two reports of progress, about.
-        stages: in the order in which they began.
-    """
-
-    attempt: int = 1
-    started: int | None = None
-    away: int = 0
-    since: int | None = None
-    back: int = 0
-    gap: int = 0
-    stages: list[StagePath] = []
-
-
-class Run(Struct, array_like=True, gc=False):
-    """An attempt that ended, as its kind remembers it.
-
-    Args:
-        outcome: ``finished``, ``failed`` or ``canceled``.
-        duration: on the active clock, in ms.
-        waited: from the job's creation to the attempt's start, in ms.
-        gap: the longest time between two reports of progress, in ms.
-        stages: see `Path`.
-    """
-
-    outcome: str
-    duration: int
-    waited: int
-    gap: int
-    stages: list[StagePath]
 
 
 class Place:
@@ -189,13 +126,6 @@ def _begin_anew(state: State, attempt: int) -> None:
     state.path = Path(attempt)
     state.places = {}
     state.progressed = state.second = None
-
-
-def clock_of(path: Path, now: int) -> int:
-    """The active clock, in ms."""
-    if path.started is None:
-        return 0
-    return max(0, (now if path.since is None else path.since) - path.started - path.away)
 
 
 def _started(state: State, event: Event, position: str, folded: Folded) -> None:

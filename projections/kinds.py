@@ -17,7 +17,7 @@ from math import exp, log
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
-from projections.eta import Run, StagePath
+from projections.paths import Run, StagePath
 
 __all__ = [
     "POINTS",

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from projections.estimate import Estimate, Facts, estimate
-from projections.eta import Path, Run
 from projections.kinds import Kind
+from projections.paths import Path, Run
 from streamproc.projection import rfc3339
 
 __all__ = ["Estimator", "Shown", "steady"]

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from projections.eta import Path, Run
+from projections.paths import Path, Run
 from tests.support.folding import MemoryStore
 
 START = 1_763_750_000_000
