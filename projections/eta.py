@@ -1,7 +1,7 @@
 """The fold of a job's path, which its estimate is made of.
 
-The path stands in the stored snapshot, where `eta` is served. When an attempt ends it becomes a *run* of the job's kind,
-and `projections.kinds` learns from runs.
+The path stands in the stored snapshot, where `eta` is served. When an attempt ends it becomes a *run* of the job's
+kind, and `projections.kinds` learns from runs.
 """
 
 from collections.abc import Callable, Mapping
