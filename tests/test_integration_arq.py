@@ -190,12 +190,8 @@ async def test_a_job_stops_at_a_checkpoint_when_somebody_asks_for_it(project: Pr
             await asyncio.sleep(0.01)
 
     job = await project.enqueue("stops_when_asked")
-    worker = project.worker(func(stops_when_asked, name="stops_when_asked"))
-    run = asyncio.create_task(worker.async_run())
-    await asyncio.to_thread(wait_until, lambda: "started 1" in log.told(job))
     log.serve(job, {"requested": "cancel"})
-    await run
-    await worker.close()
+    await project.run(func(stops_when_asked, name="stops_when_asked"))
     assert log.told(job) == ["queued 1", "started 1", "canceled 1"]
 
 

@@ -170,9 +170,9 @@ def test_a_task_that_was_asked_to_stop_is_revoked_and_not_retried(shop: Shop, lo
 
 
 def test_a_task_stops_at_a_checkpoint_when_somebody_asks_for_it(shop: Shop, log: TaskLog) -> None:
-    task = shop.send("stops_when_asked")
-    wait_until(lambda: "started 1" in log.told(task))
+    task = f"asked-{secrets.token_hex(4)}"
     log.serve(task, {"requested": "cancel"})
+    shop.send("stops_when_asked", task_id=task)
     ended(log, task, "canceled")
     assert log.told(task) == ["queued 1", "started 1", "canceled 1"]
     assert shop.state(task) == "REVOKED"
