@@ -45,7 +45,7 @@ class State:
     `progressed` that second; None where the next report must be looked at more closely.
     """
 
-    __slots__ = ("path", "places", "progressed", "runs", "second")
+    __slots__ = ("kinds", "path", "places", "progressed", "runs", "second")
 
     def __init__(self, path: Path, progressed: int | None) -> None:
         self.path = path
@@ -53,6 +53,7 @@ class State:
         self.second: str | None = None
         self.places = {stage.name: Place(stage) for stage in path.stages}
         self.runs: list[tuple[str, str, bytes]] = []
+        self.kinds: dict[str, int] = {}
 
 
 class _Saved(Struct):
@@ -93,7 +94,7 @@ class Eta:
         folded: Folded = recorded.folded
         job = folded.job
         if job.attempt != state.path.attempt:
-            _begin_anew(state, job.attempt)
+            _begin_anew(state, job.attempt, recorded.position)
         job.eta = state.path
         reaction(state, event, recorded.position, folded)
         if event.type in ENDED:
@@ -107,6 +108,9 @@ class Eta:
         if state.runs:
             changes.runs = state.runs
             state.runs = []
+        if state.kinds:
+            changes.kinds = state.kinds
+            state.kinds = {}
         return changes
 
     def lacks_unit(self, state: State, unit: str) -> bool:
@@ -122,15 +126,21 @@ class Eta:
 # found out first, by a few comparisons.
 
 
-def _begin_anew(state: State, attempt: int) -> None:
-    state.path = Path(attempt)
+def _begin_anew(state: State, attempt: int, position: str) -> None:
+    state.path = Path(attempt, queued=millis(position))
     state.places = {}
     state.progressed = state.second = None
 
 
+def _queued(state: State, event: Event, position: str, folded: Folded) -> None:
+    if event.kind is not None:
+        state.kinds[event.kind] = millis(position)
+
+
 def _started(state: State, event: Event, position: str, folded: Folded) -> None:
-    if state.path.started is None:
-        state.path.started = millis(position)
+    if folded.job.status == "started":
+        _active(state, millis(position))
+    _queued(state, event, position, folded)
 
 
 def _active(state: State, now: int) -> None:
@@ -162,6 +172,13 @@ def _paused(state: State, event: Event, position: str, folded: Folded) -> None:
     _active(state, now)
     state.path.since = now
     state.second = None
+
+
+def _released(state: State, event: Event, position: str, folded: Folded) -> None:
+    """Nobody works on it until it is claimed again."""
+    if state.path.since is None and state.path.started is not None:
+        state.path.since = millis(position)
+        state.second = None
 
 
 def _resumed(state: State, event: Event, position: str, folded: Folded) -> None:
@@ -317,9 +334,10 @@ def _end(state: State, recorded: RecordedEvent, folded: Folded) -> None:
         for stage in path.stages:
             if stage.ended is None:
                 stage.ended = clock
-        waited = max(0, path.started - folded.sums.created)
+        waited = max(0, path.started - (path.queued or folded.sums.created))
         run = Run(ENDED[recorded.event.type], clock, waited, path.gap, path.stages)
         state.runs.append((job.kind, recorded.position, _encode(run)))
+        state.kinds[job.kind] = millis(recorded.position)
     state.path = Path(path.attempt)
     state.places = {}
     job.eta = None
@@ -331,7 +349,9 @@ def _ended(state: State, event: Event, position: str, folded: Folded) -> None:
 
 _Reaction = Callable[[State, Event, str, Folded], None]
 _REACTIONS: Final[Mapping[str, _Reaction]] = {
+    "job.queued": _queued,
     "job.claimed": _started,
+    "job.released": _released,
     "job.started": _started,
     "job.progressed": _progressed,
     "job.counted": _counted,

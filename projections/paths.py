@@ -43,6 +43,7 @@ class Path(Struct, array_like=True, gc=False):
         back: when it was paused or stalled last, and went on.
         gap: the longest time between two reports of progress, about.
         stages: in the order in which they began.
+        queued: when a later attempt than the first was; None for the first, which was when the job was created.
     """
 
     attempt: int = 1
@@ -52,6 +53,7 @@ class Path(Struct, array_like=True, gc=False):
     back: int = 0
     gap: int = 0
     stages: list[StagePath] = []
+    queued: int | None = None
 
 
 class Run(Struct, array_like=True, gc=False):
@@ -60,7 +62,7 @@ class Run(Struct, array_like=True, gc=False):
     Args:
         outcome: ``finished``, ``failed`` or ``canceled``.
         duration: on the active clock, in ms.
-        waited: from the job's creation to the attempt's start, in ms.
+        waited: from the job's creation, or from when a later attempt was queued, to the attempt's start, in ms.
         gap: the longest time between two reports of progress, in ms.
         stages: see `Path`.
     """

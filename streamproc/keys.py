@@ -19,7 +19,7 @@ class PartitionKeys:
         group: hash of the projection group: `cursor`, `read` (how many events it has folded), `epoch`,
             `incarnation`.
         dead: the stream of dead letters, under the positions that they had in the log.
-        kinds: sorted set: the kinds of jobs that ended here, by when one last did.
+        kinds: sorted set: the kinds of the jobs here, by when a job was last named to be of one, or ended.
     """
 
     __slots__ = ("dead", "group", "job_prefix", "kinds", "live_prefix", "log", "owner", "partition", "prefix")

@@ -32,7 +32,8 @@ class Changes(Struct, gc=False):
         ranks: where a new unit stands in the job's list of units, by name.
         units_dropped: the state of all units goes first, as at a new attempt.
         indexes: the job's score in an index of the partition, by the index's name; None takes it out.
-        runs: attempts that ended, for what is kept of their kind: the kind, the position and the run.
+        runs: attempts that ended, for what is kept of their kind (which `kinds` has): kind, position and run.
+        kinds: the kinds that a job was named to be of, or ended as one of, and when, in ms since 1970.
     """
 
     weight: int
@@ -45,6 +46,7 @@ class Changes(Struct, gc=False):
     units_dropped: bool = False
     indexes: Mapping[str, int | None] = _NOTHING
     runs: Sequence[tuple[str, str, bytes]] = ()
+    kinds: Mapping[str, int] = _NOTHING
 
 
 class Projection(Protocol[S]):

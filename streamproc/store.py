@@ -11,7 +11,7 @@ from streamproc.errors import JobConflict, ServerError
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
 from streamproc.position import key
-from streamproc.projection import Changes, millis
+from streamproc.projection import Changes
 
 __all__ = ["COMMIT", "Commit", "Listed", "Store"]
 
@@ -43,7 +43,8 @@ class Commit:
         self._job_keys: list[str] = []
         self._hashes: list[str] = []
         self._zsets: dict[str, int] = {}
-        self._streams: list[str] = []
+        self._runs: list[tuple[str, str, bytes]] = []
+        self._kinds: dict[str, int] = {}
         self._head = [holder, start, end, read, Keys.GROUP, keys.live_prefix, len(keys.job_prefix)]
         self._operations: list[str | bytes | int] = []
 
@@ -78,8 +79,10 @@ class Commit:
         for change in changes:
             if change.units or change.units_dropped or change.indexes:
                 self._units_and_indexes(job, change)
-            for kind, position, run in change.runs:
-                self._run(kind, position, run)
+            if change.kinds:
+                self._runs += change.runs
+                for kind, used in change.kinds.items():
+                    self._kinds[kind] = max(used, self._kinds.get(kind, 0))
 
     def _units_and_indexes(self, job: str, change: Changes) -> None:
         operations, keys = self._operations, self._keys
@@ -94,10 +97,16 @@ class Commit:
             zset = self._zset(keys.index(index))
             operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
 
-    def _run(self, kind: str, position: str, run: bytes) -> None:
-        self._streams.append(self._keys.runs(kind))
-        self._operations += ("A", len(self._streams), _KEEP_RUNS, position, run)
-        self._operations += ("Z", self._zset(self._keys.kinds), millis(position), kind)
+    def _of_kinds(self) -> tuple[list[str], list[str | bytes | int]]:
+        """The runs of all jobs, as a stream takes them in the order of their positions only; and their kinds."""
+        streams: dict[str, int] = {}
+        operations: list[str | bytes | int] = []
+        for kind, position, run in sorted(self._runs, key=lambda each: key(each[1])):
+            stream = streams.setdefault(self._keys.runs(kind), len(streams) + 1)
+            operations += ("A", stream, _KEEP_RUNS, position, run)
+        for kind, used in self._kinds.items():
+            operations += ("Z", self._zset(self._keys.kinds), used, kind)
+        return list(streams), operations
 
     def _zset(self, name: str) -> int:
         return self._zsets.setdefault(name, len(self._zsets) + 1)
@@ -115,10 +124,11 @@ class Commit:
     def arguments(self) -> list[Any]:
         """The call: its number of keys, keys and arguments."""
         keys = self._keys
+        streams, of_kinds = self._of_kinds()
         names = [keys.owner, keys.group, keys.log, keys.dead]
-        names += (*self._job_keys, *self._hashes, *self._streams, *self._zsets)
-        counts = (len(self._job_keys) // 2, len(self._hashes), len(self._streams))
-        return [len(names), *names, *self._head, *counts, *self._operations]
+        names += (*self._job_keys, *self._hashes, *streams, *self._zsets)
+        counts = (len(self._job_keys) // 2, len(self._hashes), len(streams))
+        return [len(names), *names, *self._head, *counts, *self._operations, *of_kinds]
 
 
 def _reply_or_error(reply: Any) -> Any:

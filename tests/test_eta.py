@@ -112,6 +112,16 @@ def test_the_clock_stands_while_the_job_is_paused_or_stalled(log: Log) -> None:
     assert run.stages[0].tenths == [2000, 2000]
 
 
+def test_the_clock_stands_while_a_job_is_back_in_the_queue(log: Log) -> None:
+    log(0, "job.queued", kind="k")
+    log(1, "job.claimed", worker="w", lease_seconds=5)
+    log(3, "job.released")
+    log(10, "job.claimed", worker="v", lease_seconds=5)
+    log(14, "job.finished", worker="v")
+    (run,) = log.runs("k")
+    assert (run.duration, run.waited) == (6000, 1000)
+
+
 def test_the_longest_silence_between_reports_is_kept_without_pauses(log: Log) -> None:
     log(0, "job.started", kind="k")
     log(1, "job.progressed", percent=1)
@@ -127,12 +137,13 @@ def test_a_higher_attempt_has_a_path_and_a_run_of_its_own(log: Log) -> None:
     log(1, "job.started")
     log(2, "job.progressed", percent=50)
     log(3, "job.failed")
+    log(8, "job.queued", attempt=2)
     log(10, "job.started", attempt=2)
     assert (log.path.attempt, log.path.started, log.path.stages) == (2, START + 10_000, [])
     log(14, "job.finished", attempt=2)
     first, second = log.runs("k")
     assert (first.outcome, first.duration, first.waited) == ("failed", 2000, 1000)
-    assert (second.outcome, second.duration, second.waited) == ("finished", 4000, 10_000)
+    assert (second.outcome, second.duration, second.waited) == ("finished", 4000, 2000)
     assert log.store.zsets[log.store.keys.kinds] == {"k": START + 14_000}
 
 
@@ -147,10 +158,36 @@ def test_a_job_that_ended_has_no_path_any_more(log: Log, end: str) -> None:
 def test_without_a_kind_or_a_start_nothing_is_remembered(log: Log) -> None:
     log(0, "job.started")
     log(1, "job.finished")
+    assert log.store.keys.kinds not in log.store.zsets
     log(2, "job.queued", kind="k", attempt=2)
     log(3, "job.canceled", attempt=2)
     assert not log.runs("k")
-    assert log.store.keys.kinds not in log.store.zsets
+
+
+def test_a_kind_was_used_when_a_job_was_named_to_be_of_it_or_ended(log: Log) -> None:
+    used = log.store.zsets.setdefault(log.store.keys.kinds, {})
+    log(0, "job.queued", kind="k")
+    assert used == {"k": START}
+    log(1, "job.started", kind="other")
+    log(2, "job.progressed", percent=50)
+    assert used == {"k": START, "other": START + 1000}
+    log(3, "job.finished")
+    assert used == {"k": START, "other": START + 3000}
+
+
+def test_runs_of_one_batch_are_kept_in_the_order_of_their_ends() -> None:
+    store = MemoryStore()
+    events = [
+        ("a", "job.started"), ("b", "job.started"), ("c", "job.started"),
+        ("c", "job.failed"), ("b", "job.finished"), ("a", "job.canceled"),
+    ]  # fmt: skip
+    store.fold(
+        (f"{START + at}-0".encode(), [b"e", msgspec.json.encode({"job": job, "type": name, "kind": "k"})])
+        for at, (job, name) in enumerate(events)
+    )
+    ends = [position for position, _ in store.streams[store.keys.runs("k")]]
+    assert ends == [f"{START + at}-0" for at in (3, 4, 5)]
+    assert store.zsets[store.keys.kinds] == {"k": START + 5}
 
 
 def test_stages_end_with_the_job_and_skipped_ones_are_told_apart(log: Log) -> None:

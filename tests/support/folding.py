@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from projections import ALL
 from streamproc.folding import Batch, Cache
 from streamproc.keys import Keys, PartitionKeys
+from streamproc.position import key
 from streamproc.store import Commit
 
 __all__ = ["VECTORS", "MemoryStore", "load_vectors", "refolded", "stored", "vector_entries"]
@@ -101,7 +102,9 @@ class MemoryStore:
                 case "A":
                     kept = self.streams.setdefault(streams[next(operations) - 1], [])
                     most = next(operations)
-                    kept.append((next(operations), [b"r", next(operations)]))
+                    position, run = next(operations), next(operations)
+                    if not kept or key(kept[-1][0]) < key(position):  # a server takes no other
+                        kept.append((position, [b"r", run]))
                     del kept[:-most]
                 case "U":
                     self.hashes.pop(hashes[next(operations) - 1], None)
