@@ -118,8 +118,12 @@ class Outbox:
             self._pulse.begin(job)
 
     def end(self, job: "Target") -> None:
+        """A job that is worked on no more: nothing is remembered of it."""
         with self._lock:
             self._pulse.end(job)
+            held = self._held.get(job._job)
+            if held is not None and not held.events and not self._busy:
+                del self._held[job._job]
 
     def sample(self, target: "Target") -> None:
         """Look now and then how far the loop of a target is."""
@@ -170,6 +174,7 @@ class Outbox:
         if held is not None and held.events:
             if self._full():
                 self._drop_progress(held)
+                del self._held[event.job]
             self._settle(held)
         self._push(event)
 
@@ -211,6 +216,7 @@ class Outbox:
         self._holding += _HELD_BYTES
         if self._holding >= self._max_bytes // 2:
             self._settle_all()  # a million jobs may each hold one: the queue goes on on disk
+            self._held.clear()
 
     def _drop_progress(self, held: _Held) -> None:
         counts = {target: event for target, event in held.events.items() if event.type == "job.counted"}
@@ -432,6 +438,7 @@ class Outbox:
         """Give the sender its leave; what still waits is not sent any more."""
         with self._lock:
             self._closed = self._hurry = True
+            self._spool.close()
             self._ready.notify_all()
 
 

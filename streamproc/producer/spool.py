@@ -21,6 +21,13 @@ class Spool:
     def __len__(self) -> int:
         return self._events
 
+    def close(self) -> None:
+        """Give the file back, and what is in it."""
+        if self._file is not None:
+            self._file.close()
+
+    __del__ = close
+
     def put(self, job: str, body: bytes, at: int) -> None:
         """Add an event: its job, its payload, and where in it `src` and `seq` go. Raises `OSError`."""
         if self._file is None:

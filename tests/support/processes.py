@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from tests.support.commands import DEADLINE, environment
 from tests.support.servers import free_port
 
-__all__ = ["Answering", "Gateway", "answering", "run_worker"]
+__all__ = ["Answering", "Gateway", "answering", "run_worker", "start_worker"]
 
 
 class Gateway:
@@ -43,16 +43,25 @@ class Gateway:
             self._process = None
 
 
-def run_worker(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of `tests.support.workers` in an interpreter of its own, to its end."""
-    return subprocess.run(
+def start_worker(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """A program of `tests.support.workers` in an interpreter of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "tests.support.workers", program, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=DEADLINE,
-        env=environment(**variables),
-        check=False,
+        env=environment(),
     )
+
+
+def run_worker(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same, to its end."""
+    with start_worker(program, *arguments) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 class Answering:

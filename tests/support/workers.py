@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -10,12 +11,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
+
 import streamproc
 from streamproc import Job, Producer, Stage, Unit
 
 FORKS = 20
 HOUR = 3600.0
 WATCH_SECONDS = 30
+NOBODY = "redis://127.0.0.1:1/0"
 
 
 # Forks -------------------------------------------------------------------------------------------------------------
@@ -156,6 +160,46 @@ def is_ended(url: str, namespace: str, how: str) -> None:
     time.sleep(WATCH_SECONDS)
 
 
+# Without a server --------------------------------------------------------------------------------------------------
+
+
+def says_much(buffer_bytes: str) -> None:
+    """Writes how many bytes of memory it took to say much, about a job with many units and about many jobs."""
+    memory = psutil.Process().memory_info
+    sp = streamproc.connect(NOBODY, required=False, buffer_bytes=int(buffer_bytes), flush_seconds=0)
+    job = sp.job("j").start()
+    job.percent(0)
+    assert not sp.flush(0.1)  # what that takes, it takes once
+    before = most = memory().rss
+    for number in range(10_000):
+        with job.unit(f"unit {number}") as unit:
+            for percent in range(10):
+                unit.percent(percent, "at it")
+            unit.count("rows", done=1)
+        with sp.job(f"job-{number}") as other:
+            other.percent(50)
+        if number % 100 == 0:
+            most = max(most, memory().rss)
+    sys.stdout.write(str(most - before))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def says_much_on_a_small_disk(url: str, namespace: str, room: str) -> None:
+    """Each file may have so many bytes. Says when it has said it all, and then waits for a server."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), most))
+    with streamproc.connect(url, namespace=namespace, required=False, buffer_bytes=20_000) as sp:
+        with sp.job("j") as job:
+            for number in range(2000):
+                with job.unit(str(number)) as unit:
+                    unit.percent(50)
+                    unit.count("rows", done=1)
+        sys.stdout.write("said\n")
+        sys.stdout.flush()
+        assert sp.flush(WATCH_SECONDS)
+
+
 PROGRAMS: dict[str, Callable[..., None]] = {
     program.__name__: program
     for program in (
@@ -168,6 +212,8 @@ PROGRAMS: dict[str, Callable[..., None]] = {
         leaves_by_a_handler,
         leaves_daemons,
         is_ended,
+        says_much,
+        says_much_on_a_small_disk,
     )
 }
 
