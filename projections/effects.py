@@ -7,14 +7,17 @@ claim and the job's final state let it have an effect at all is decided before, 
 import msgspec
 from msgspec import UNSET
 
-from projections.job import Stage, StageSums, State, Sums, UnitCounts, refresh
-from projections.progress import Effect, begin, items_of, share_of
+from projections.job import Stage, StageSums, State, Sums, UnitCounts, refresh, silent_since
+from projections.progress import Effect, begin, items_of, share_of, take_up
 from projections.stages import MAX_STAGES, STAGE_EFFECTS
 from projections.units import UNIT_EFFECTS, counted
-from streamproc.events import Event
+from streamproc.events import Event, Mark
 from streamproc.projection import millis, rfc3339
 
-__all__ = ["EFFECTS", "begin_attempt"]
+__all__ = ["CAN_STALL", "EFFECTS", "begin_attempt"]
+
+CAN_STALL = ("started", "running")
+"""Who waits, for a worker or by a wish, isn't silent too long."""
 
 
 def begin_attempt(state: State, attempt: int) -> None:
@@ -24,7 +27,8 @@ def begin_attempt(state: State, attempt: int) -> None:
     job.status = "queued"
     job.percent = job.message = job.details = job.current_stage = job.items = None
     job.worker = job.result = job.error = job.requested = None
-    job.started_at = job.finished_at = job.progressed_at = state.progressed = None
+    job.started_at = job.resumed_at = job.progressed_at = job.heard_at = job.finished_at = None
+    state.progressed = state.heard = None
     job.stalled = False
     declared = [stage for stage, own in zip(job.stages, sums.stages, strict=True) if own.declared]
     job.stages = [Stage(stage.name, stage.weight) for stage in declared]
@@ -99,14 +103,14 @@ def _queued(state: State, event: Event, position: str) -> None:
 
 def _started(state: State, event: Event, position: str) -> None:
     _describe(state, event)
-    begin(state, position, "started")
+    take_up(state, position, "started")
 
 
 def _claimed(state: State, event: Event, position: str) -> None:
     state.sums.claim = event.worker
     state.sums.lease_seconds = event.lease_seconds
     state.sums_changed = True
-    begin(state, position, "started")
+    take_up(state, position, "started")
 
 
 def _released(state: State, event: Event, position: str) -> None:
@@ -114,6 +118,7 @@ def _released(state: State, event: Event, position: str) -> None:
     state.sums_changed = True
     state.job.worker = None
     state.job.status = "queued"
+    state.job.stalled = False
 
 
 def _progressed(state: State, event: Event, position: str) -> None:
@@ -185,14 +190,20 @@ def _paused(state: State, event: Event, position: str) -> None:
 
 
 def _resumed(state: State, event: Event, position: str) -> None:
-    begin(state, position, "running")
+    take_up(state, position, "running")
     state.job.status = "running"
     if state.job.requested == "resume":
         state.job.requested = None
 
 
-def _stalled(state: State, event: Event, position: str) -> None:
-    state.job.stalled = True
+def _stalled(state: State, event: Event, position: str) -> Mark | None:
+    """It was true when it was decided. It still is where nothing of the silence that it tells of has ended since."""
+    job = state.job
+    began = millis(position) - round(1000 * (event.silent_seconds or 0))
+    if job.stalled or job.status not in CAN_STALL or silent_since(state) > began:
+        return Mark.LATE
+    job.stalled = True
+    return None
 
 
 def _nothing_more(state: State, event: Event, position: str) -> None:

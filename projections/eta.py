@@ -159,12 +159,18 @@ def _later(state: State, position: str) -> None:
     now = millis(position)
     _active(state, now)
     second = now // 1000
-    if state.progressed is not None:
-        gap = 1000 * (second - max(state.progressed, state.path.back // 1000))
-        if gap > state.path.gap:
-            state.path.gap = gap
+    gap = 1000 * (second - _last(state, now))
+    if gap > state.path.gap:
+        state.path.gap = gap
     state.progressed = second
     state.second = position[:_SECOND]
+
+
+def _last(state: State, now: int) -> int:
+    """The second in which it moved last: by progress, its start, or going on."""
+    path = state.path
+    last = (path.started or now) // 1000 if state.progressed is None else state.progressed
+    return max(last, path.back // 1000)
 
 
 def _paused(state: State, event: Event, position: str, folded: Folded) -> None:
@@ -189,7 +195,9 @@ def _stalled(state: State, event: Event, position: str, folded: Folded) -> None:
     """It was heard of last so many seconds ago; the time since then isn't work."""
     path = state.path
     if path.since is None and path.started is not None:
-        path.since = max(path.started, millis(position) - round(1000 * (event.silent_seconds or 0)))
+        now = millis(position)
+        path.since = max(path.started, now - round(1000 * (event.silent_seconds or 0)))
+        path.gap = max(path.gap, now - path.since)  # where it goes on by itself, that was no reason to worry
         state.second = None
 
 
@@ -330,7 +338,10 @@ def _end(state: State, recorded: RecordedEvent, folded: Folded) -> None:
     """The attempt ends: its path becomes a run of its kind."""
     path, job = state.path, folded.job
     if path.started is not None and job.kind is not None:
-        clock = clock_of(path, millis(recorded.position))
+        now = millis(recorded.position)
+        clock = clock_of(path, now)
+        if recorded.event.type == "job.finished":
+            path.gap = max(path.gap, 1000 * ((path.since or now) // 1000 - _last(state, now)))
         for stage in path.stages:
             if stage.ended is None:
                 stage.ended = clock

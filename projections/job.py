@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from streamproc.projection import millis
+from streamproc.projection import millis, parse_rfc3339
 
 __all__ = [
+    "Indexed",
     "Indicator",
     "Items",
     "JobSnapshot",
@@ -23,6 +24,7 @@ __all__ = [
     "UnitCounts",
     "refresh",
     "share_of_indicators",
+    "silent_since",
 ]
 
 
@@ -86,7 +88,11 @@ class Unit(Struct, omit_defaults=True):
 
 
 class JobSnapshot(Struct):
-    """The job object, as served and persisted. Times are RFC 3339 in UTC."""
+    """The job object, as served and persisted. Times are RFC 3339 in UTC.
+
+    A worker took it up first at `started_at` and last at `resumed_at`. It reported progress last at `progressed_at`,
+    and said anything at all, a heartbeat even, at `heard_at`.
+    """
 
     job_id: str
     kind: str | None = None
@@ -111,7 +117,9 @@ class JobSnapshot(Struct):
     eta: Any = None
     created_at: str | None = None
     started_at: str | None = None
+    resumed_at: str | None = None
     progressed_at: str | None = None
+    heard_at: str | None = None
     updated_at: str | None = None
     finished_at: str | None = None
     events: int = 0
@@ -175,17 +183,22 @@ class Sums(Struct, array_like=True):
     indicator_stages: dict[str, str] = {}
 
 
+Indexed = tuple[str, str | None, bool]
+"""What a job is listed by: its status, its kind, and whether it is stalled."""
+
+
 class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
-    `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress.
+    `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress,
+    and `heard` that of the last word of the worker; the latter two only where that isn't in `job` yet.
     `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that
     units can be large by.
     """
 
     __slots__ = (
-        "indexed_kind",
-        "indexed_status",
+        "heard",
+        "indexed",
         "indicators",
         "job",
         "new_members",
@@ -209,6 +222,7 @@ class State:
         self.params: bytes | None = None
         self.updated = "0-0"
         self.progressed: str | None = None
+        self.heard: str | None = None
         self.stages = {stage.name: at for at, stage in enumerate(job.stages)}
         self.indicators = {indicator.label: indicator for indicator in job.indicators}
         self.units: dict[str, Unit | None] = {}
@@ -217,8 +231,16 @@ class State:
         self.touched_units: dict[str, None] = {}
         self.new_members: dict[str, int] = {}
         self.units_dropped = False
-        self.indexed_status: str | None = None
-        self.indexed_kind: str | None = None
+        self.indexed: Indexed | None = None
+
+
+def silent_since(state: State) -> int:
+    """When progress was reported last, or else when a worker took the job up; in ms, 0 before both."""
+    job = state.job
+    known = [parse_rfc3339(text) for text in (job.started_at, job.resumed_at, job.progressed_at) if text is not None]
+    if state.progressed is not None:
+        known.append(millis(state.progressed))
+    return max(known, default=0)
 
 
 def refresh(state: State) -> None:

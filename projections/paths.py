@@ -41,7 +41,7 @@ class Path(Struct, array_like=True, gc=False):
         away: how long it was paused or stalled since, up to the last return.
         since: when it was paused, or was heard of last before it was found to be stalled; None while it is active.
         back: when it was paused or stalled last, and went on.
-        gap: the longest time between two reports of progress, about.
+        gap: the longest silence before a report of progress or a stall, about.
         stages: in the order in which they began.
         queued: when a later attempt than the first was; None for the first, which was when the job was created.
     """
@@ -63,7 +63,7 @@ class Run(Struct, array_like=True, gc=False):
         outcome: ``finished``, ``failed`` or ``canceled``.
         duration: on the active clock, in ms.
         waited: from the job's creation, or from when a later attempt was queued, to the attempt's start, in ms.
-        gap: the longest time between two reports of progress, in ms.
+        gap: the longest silence before a report of progress, a stall or the end of one that finished, in ms, about.
         stages: see `Path`.
     """
 

@@ -6,7 +6,7 @@ from projections.job import Items, State
 from streamproc.events import Event, Mark
 from streamproc.projection import millis, rfc3339
 
-__all__ = ["Effect", "begin", "items_of", "share_of"]
+__all__ = ["Effect", "begin", "items_of", "share_of", "take_up"]
 
 Effect = Callable[[State, Event, str], Mark | None]
 """Changes a state by an event at a position; returns the mark of an event that turned out to have no effect."""
@@ -20,6 +20,13 @@ def begin(state: State, position: str, status: str) -> None:
         job.started_at = rfc3339(millis(position))
     if job.stalled:
         job.stalled = False
+
+
+def take_up(state: State, position: str, status: str) -> None:
+    """A worker begins, or begins again."""
+    if state.job.started_at is not None:
+        state.job.resumed_at = rfc3339(millis(position))
+    begin(state, position, status)
 
 
 def items_of(before: Items | None, done: float | int | None, total: float | int | None) -> Items:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from projections import effects
-from projections.job import JobSnapshot, State, Sums, Unit, refresh
+from projections.job import Indexed, JobSnapshot, State, Sums, Unit, refresh
 from streamproc.events import DECISIONS, PROGRESS, WISHES, Event, Mark, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339, rfc3339
 
@@ -26,6 +26,7 @@ _decode_unit = msgspec.json.Decoder(Unit).decode
 _REOPENING = frozenset({"job.started", "job.queued"})
 _NOT_OF_THE_WORKER = WISHES | DECISIONS
 _OF_OTHERS = _NOT_OF_THE_WORKER - {"job.claimed"}
+_OF_ANYBODY = _OF_OTHERS | {"job.queued", "unit.added"}
 
 
 class Snapshot:
@@ -49,7 +50,7 @@ class Snapshot:
         state = State(_decode_job(saved), Sums() if sums is None else _decode_sums(sums))
         if state.job.updated_at is not None:
             state.updated = f"{parse_rfc3339(state.job.updated_at)}-0"
-        state.indexed_status, state.indexed_kind = state.job.status, state.job.kind
+        state.indexed = (state.job.status, state.job.kind, state.job.stalled)
         state.units_complete = not state.job.units.total and not state.job.indicators
         return state
 
@@ -89,6 +90,9 @@ class Snapshot:
         mark = effect(state, event, position)
         if mark is not None:
             recorded.mark = mark
+            if mark is Mark.OVER_LIMIT:  # there is no room for what it tells of, but the job goes on
+                job.stalled = False
+                state.progressed = state.heard = position
             return
         if event.message is not None:
             job.message = event.message
@@ -98,13 +102,17 @@ class Snapshot:
             job.worker = event.worker
         state.updated = position
         if event.type in PROGRESS:
-            state.progressed = position
+            state.progressed = state.heard = position
+        elif event.type not in _OF_ANYBODY:
+            state.heard = position
 
     def view(self, state: State) -> JobSnapshot:
         job = state.job
         job.updated_at = rfc3339(millis(state.updated))
         if state.progressed is not None:
             job.progressed_at = rfc3339(millis(state.progressed))
+        if state.heard is not None:
+            job.heard_at = rfc3339(millis(state.heard))
         if job.finished_at is None:
             refresh(state)
         return job
@@ -131,8 +139,9 @@ class Snapshot:
         if state.new_members:
             changes.ranks = state.new_members
             state.new_members = {}
-        if job.status != state.indexed_status or job.kind != state.indexed_kind:
-            changes.indexes = _reindex(state)
+        indexed = (job.status, job.kind, job.stalled)
+        if indexed != state.indexed:
+            changes.indexes = _reindex(state, indexed)
         return changes
 
     def lacks_unit(self, state: State, unit: str) -> bool:
@@ -154,18 +163,21 @@ def _begins(state: State, event: Event) -> bool:
     return heard and event.type in effects.EFFECTS
 
 
-def _reindex(state: State) -> dict[str, int | None]:
+def _reindex(state: State, indexed: Indexed) -> dict[str, int | None]:
     """Out of the indexes that listed the job, into those that do now."""
-    job = state.job
-    gone = dict.fromkeys(index_names(state.indexed_status, state.indexed_kind))
-    state.indexed_status, state.indexed_kind = job.status, job.kind
-    return gone | dict.fromkeys(index_names(job.status, job.kind), state.sums.created)
+    gone = dict.fromkeys(index_names(state.indexed))
+    state.indexed = indexed
+    return gone | dict.fromkeys(index_names(indexed), state.sums.created)
 
 
-def index_names(status: str | None, kind: str | None) -> tuple[str, ...]:
-    """The indexes that list a job of this status and kind; none where it has no status yet."""
-    if status is None:
-        return ()
-    if kind is None:
-        return ("", f"status:{status}")
-    return ("", f"status:{status}", f"kind:{kind}", f"status:{status}:kind:{kind}")
+def index_names(indexed: Indexed | None) -> list[str]:
+    """The indexes that list a job; none where it is new."""
+    if indexed is None:
+        return []
+    status, kind, stalled = indexed
+    names = [f"status:{status}"]
+    if kind is not None:
+        names += [f"kind:{kind}", f"status:{status}:kind:{kind}"]
+    if stalled:
+        names += ["stalled", *(f"stalled:{name}" for name in names)]
+    return ["", *names]

@@ -132,6 +132,32 @@ def test_the_longest_silence_between_reports_is_kept_without_pauses(log: Log) ->
     assert log.path.gap == 2000
 
 
+def test_the_silence_after_the_start_and_before_the_end_is_one_too(log: Log) -> None:
+    for attempt, (event, at, gap) in enumerate(
+        [("job.progressed", 7, 7000), ("job.failed", 7, 0), ("job.canceled", 7, 0), ("job.finished", 9, 9000)], start=1
+    ):
+        log(100 * attempt, "job.started", kind="k", attempt=attempt)
+        log(100 * attempt + at, event)
+        log(100 * attempt + 10, "job.finished")
+        assert log.runs("k")[-1].gap == gap
+
+
+def test_the_pause_at_the_end_is_no_silence(log: Log) -> None:
+    log(0, "job.started", kind="k")
+    log(2, "job.paused")
+    log(60, "job.finished")
+    assert log.runs("k")[0].gap == 2000
+
+
+def test_a_stall_tells_how_long_it_was_silent_at_least(log: Log) -> None:
+    log(0, "job.started", kind="k")
+    log(10, "job.progressed", percent=1)
+    log(50, "job.stalled", silent_seconds=40)
+    log(90, "job.progressed", percent=2)
+    log(91, "job.finished")
+    assert log.runs("k")[0].gap == 40_000
+
+
 def test_a_higher_attempt_has_a_path_and_a_run_of_its_own(log: Log) -> None:
     log(0, "job.queued", kind="k")
     log(1, "job.started")

@@ -41,7 +41,8 @@ def test_redelivery_changes_nothing_but_the_counts_of_it(events: list[dict[str, 
     numbered = [event | {"src": "only", "seq": number} for number, event in enumerate(events)]
     once, twice = folded([as_entries(numbered)]), MemoryStore()
     twice.fold(as_entries([event for event in numbered for _ in range(2)]))
-    times = {"created_at", "started_at", "progressed_at", "updated_at", "finished_at"}
+    names = ("created", "started", "resumed", "progressed", "heard", "updated", "finished")
+    times = {f"{name}_at" for name in names}
     ignored = {"events", "duplicates", "position", "stages", "eta"} | times
     for job in {event["job"] for event in events}:
         first, second = once.snapshot(job), twice.snapshot(job)

@@ -12,7 +12,7 @@ FINAL = {"job.finished": "finished", "job.failed": "failed", "job.canceled": "ca
 KEYS = [
     "job_id", "kind", "title", "status", "percent", "message", "details", "current_stage", "stages", "indicators",
     "items", "units", "worker", "attempt", "labels", "owner", "result", "error", "requested", "stalled", "eta",
-    "created_at", "started_at", "progressed_at", "updated_at", "finished_at",
+    "created_at", "started_at", "resumed_at", "progressed_at", "heard_at", "updated_at", "finished_at",
     "events", "late", "duplicates", "position",
 ]  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_every_key_is_served_in_its_order_and_null_where_nothing_is_known(job: R
     known = {
         "job_id": "j", "status": "queued", "stages": [], "indicators": [], "attempt": 1, "labels": {},
         "units": {"total": 0, "pending": 0, "running": 0, "finished": 0, "failed": 0}, "stalled": False,
-        "created_at": at(0), "updated_at": at(0), "events": 1, "late": 0, "duplicates": 0,
+        "created_at": at(0), "heard_at": at(0), "updated_at": at(0), "events": 1, "late": 0, "duplicates": 0,
         "position": "1763750000000-0",
     }  # fmt: skip
     assert snapshot == dict.fromkeys(KEYS) | known
@@ -129,18 +129,6 @@ def test_a_paused_job_stays_paused_whatever_is_reported_until_it_resumes(job: Re
     assert job("job.resumed")["status"] == "running"
 
 
-def test_a_stall_is_shown_until_there_is_progress(job: Reports) -> None:
-    job("job.started")
-    assert job("job.stalled", silent_seconds=60)["stalled"] is True
-    assert job("job.heartbeat")["stalled"] is True
-    assert job("job.progressed")["stalled"] is False
-    job("job.stalled")
-    assert job("job.progressed")["stalled"] is False
-    job("unit.started", unit="u")
-    assert job("job.stalled")["stalled"] is True
-    assert job("unit.progressed", unit="u", percent=1)["stalled"] is False
-
-
 # The end
 
 
@@ -202,7 +190,8 @@ def test_a_higher_attempt_starts_progress_again_and_keeps_what_the_job_is(job: R
     first = fresh(
         "job.queued", kind="k", title="t", labels={"a": "b"}, owner="o", stages=[{"name": "declared", "weight": 3}]
     )
-    kept = {"status": "started", "attempt": 3, "percent": 0.0, "started_at": at(7), "updated_at": at(7)}
+    kept = {"status": "started", "attempt": 3, "percent": 0.0}
+    kept |= dict.fromkeys(("started_at", "heard_at", "updated_at"), at(7))
     assert told(again, "eta") == told(first, "eta") | kept
     assert (job.units, job.ranks, job.now["events"]) == ({}, [], 8)
 
