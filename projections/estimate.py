@@ -71,7 +71,7 @@ def estimate(facts: Facts, path: Path, kind: Kind | None, now: int) -> Estimate:
     """
     if facts.status in _FINAL:
         return Estimate(reason="final")
-    if path.started is None:
+    if path.started is None or facts.status == "queued":
         return Estimate(reason="queued")
     kind = kind or Kind()
     clock = max(0, (now if path.since is None else path.since) - path.started - path.away)

@@ -1,5 +1,6 @@
 """Estimates as they are served: in the snapshot's own bytes, where its path is stored."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,9 +10,10 @@ from msgspec import Struct
 from projections.estimate import Estimate, Facts, estimate
 from projections.kinds import Kind
 from projections.paths import Path, Run
-from streamproc.projection import rfc3339
+from projections.summary import Details, Quantiles, Summary, details, quantile, summary
+from streamproc.projection import parse_rfc3339, rfc3339
 
-__all__ = ["Estimator", "Shown", "steady"]
+__all__ = ["Estimator", "Learned", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
@@ -26,13 +28,16 @@ class Shown(Struct, frozen=True):
     p90: float
 
 
+class Learned(Struct, frozen=True):
+    """What the runs of a kind have taught, and how long its jobs waited to start: in ms, rising."""
+
+    kind: Kind
+    waits: list[int]
+
+
 class _Stored(Facts, frozen=True):
     eta: Path | None = None
-
-
-class _Quantiles(Struct, frozen=True):
-    p50: float
-    p90: float
+    created_at: str | None = None
 
 
 class _Instants(Struct, frozen=True):
@@ -41,12 +46,13 @@ class _Instants(Struct, frozen=True):
 
 
 class _Eta(Struct, frozen=True):
-    """What is served as `eta`: seconds and instants, or why there are none."""
+    """What is served as `eta`: seconds and instants, or why there are none; of a queued job when it will start."""
 
-    remaining_seconds: _Quantiles | None
+    remaining_seconds: Quantiles | None
     finish_at: _Instants | None
     basis: str | None
     reason: str | None
+    start_at: _Instants | None = None
 
 
 _decode = msgspec.json.Decoder(_Stored).decode
@@ -63,29 +69,42 @@ class Estimator:
         facts = _read(snapshot)
         return None if facts is None or facts.status in _FINAL else facts.kind
 
-    def learn(self, runs: Sequence[bytes]) -> Kind:
+    def learn(self, runs: Sequence[bytes]) -> Learned:
         """What runs of a kind teach, the oldest first."""
-        kind = Kind()
-        for run in runs:
-            kind.learn(_decode_run(run))
-        return kind
+        kind, waits = Kind(), []
+        for each in runs:
+            run = _decode_run(each)
+            kind.learn(run)
+            waits.append(run.waited)
+        return Learned(kind, sorted(waits))
 
-    def served(self, snapshot: bytes, kind: Kind | None, now: int, shown: Shown | None) -> tuple[bytes, Shown | None]:
+    def summary(self, runs: Sequence[tuple[int, bytes]]) -> Summary:
+        """What is told of every kind."""
+        return summary(runs)
+
+    def details(self, runs: Sequence[tuple[int, bytes]]) -> Details:
+        """What is told of one kind."""
+        return details(runs)
+
+    def served(
+        self, snapshot: bytes, learned: Learned | None, now: int, shown: Shown | None
+    ) -> tuple[bytes, Shown | None]:
         """A stored snapshot as it is served, and the finish instants in it.
 
         Args:
-            kind: what `learn` made of its kind's runs.
+            learned: what `learn` made of its kind's runs.
             now: the server's time, in ms since 1970.
             shown: what was in it when it was served last.
         """
         facts = _read(snapshot)
         if facts is None or facts.status in _FINAL:
             return snapshot, None
-        found = estimate(facts, facts.eta or Path(), kind, now)
+        found = estimate(facts, facts.eta or Path(), None if learned is None else learned.kind, now)
         shown = steady(found, now, shown)
+        start_at = _start(facts, learned.waits, now) if found.reason == "queued" and learned is not None else None
         # Behind `eta` there are only times and counts, and no text can hold a bare quote.
         start, end = snapshot.rindex(b',"eta":') + 7, snapshot.rindex(b',"created_at":')
-        return b"%b%b%b" % (snapshot[:start], _encode(_eta(found, shown, now)), snapshot[end:]), shown
+        return b"%b%b%b" % (snapshot[:start], _encode(_eta(found, shown, now, start_at)), snapshot[end:]), shown
 
 
 def _read(snapshot: bytes) -> _Stored | None:
@@ -111,14 +130,26 @@ def _holds(old: float, new: float, now: int) -> bool:
     return abs(old - new) <= max(_TOLERANCE * left, min(_TOLERANCE_MS, 0.5 * left))
 
 
-def _eta(found: Estimate, shown: Shown | None, now: int) -> _Eta:
+def _start(facts: _Stored, waits: list[int], now: int) -> _Instants | None:
+    """When a queued job will start, as those did that waited longer than it has; None where none of them did."""
+    path = facts.eta or Path()
+    since = path.since or path.queued
+    if since is None:
+        since = now if facts.created_at is None else parse_rfc3339(facts.created_at)
+    longer = waits[bisect_right(waits, now - since) :]
+    if not longer:
+        return None
+    return _Instants(_instant(since + quantile(longer, 0.5)), _instant(since + quantile(longer, 0.9)))
+
+
+def _eta(found: Estimate, shown: Shown | None, now: int, start_at: _Instants | None) -> _Eta:
     if shown is not None:
-        remaining = _Quantiles(_seconds(shown.p50 - now), _seconds(shown.p90 - now))
+        remaining = Quantiles(_seconds(shown.p50 - now), _seconds(shown.p90 - now))
         return _Eta(remaining, _Instants(_instant(shown.p50), _instant(shown.p90)), found.basis, None)
     remaining_too = None
     if found.p50 is not None and found.p90 is not None:
-        remaining_too = _Quantiles(_seconds(found.p50), _seconds(found.p90))
-    return _Eta(remaining_too, None, found.basis, found.reason)
+        remaining_too = Quantiles(_seconds(found.p50), _seconds(found.p90))
+    return _Eta(remaining_too, None, found.basis, found.reason, start_at)
 
 
 def _seconds(ms: float) -> float:

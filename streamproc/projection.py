@@ -95,11 +95,17 @@ class Estimator(Protocol):
     def learn(self, runs: Sequence[bytes]) -> Any:
         """What runs of a kind teach, the oldest first."""
 
-    def served(self, snapshot: bytes, kind: Any, now: int, shown: Any) -> tuple[bytes, Any]:
+    def summary(self, runs: Sequence[tuple[int, bytes]]) -> Struct:
+        """What is told of every kind: of its runs, each with when it ended in ms since 1970, the oldest first."""
+
+    def details(self, runs: Sequence[tuple[int, bytes]]) -> Struct:
+        """What is told of one kind, of the same. It may take a second."""
+
+    def served(self, snapshot: bytes, learned: Any, now: int, shown: Any) -> tuple[bytes, Any]:
         """A stored snapshot as it is served, and what of it must not jitter when it is served next.
 
         Args:
-            kind: what `learn` made of its kind's runs; None where it has no kind.
+            learned: what `learn` made of its kind's runs; None where it has no kind.
             now: the server's time, in ms since 1970.
             shown: what came back when the job was served last, or None.
         """

@@ -39,7 +39,7 @@ async def test_a_job_that_says_nothing_goes_by_the_runs_of_its_kind_in_all_parti
     assert (await eta(service, "new"))["basis"] == "history"
     await service.append({"job": "other", "type": "job.started", "kind": "unheard of"})
     assert await eta(service, "other") == {
-        "remaining_seconds": None, "finish_at": None, "basis": None, "reason": "indeterminate"
+        "remaining_seconds": None, "finish_at": None, "basis": None, "reason": "indeterminate", "start_at": None
     }  # fmt: skip
 
 
@@ -77,4 +77,4 @@ async def test_texts_that_look_like_an_estimate_do_not_disturb_it(service: Servi
     await service.append({"job": "j", "type": "job.progressed", "percent": 50, "details": trap, "message": ',"eta":'})
     found = (await service.http.get("/v1/jobs/j")).json()
     assert found["details"] == trap
-    assert set(found["eta"]) == {"remaining_seconds", "finish_at", "basis", "reason"}
+    assert set(found["eta"]) == {"remaining_seconds", "finish_at", "basis", "reason", "start_at"}

@@ -28,7 +28,7 @@ async def test_a_snapshot_goes_out_as_it_is_stored_but_for_its_estimate(service:
     stored = await service.client.hget(service.keys.of("a:b@c").state("a:b@c"), "snapshot")
     assert response.status_code == 200
     assert response.json() | {"eta": None} == json.loads(stored) | {"eta": None}
-    assert set(response.json()["eta"]) == {"remaining_seconds", "finish_at", "basis", "reason"}
+    assert set(response.json()["eta"]) == {"remaining_seconds", "finish_at", "basis", "reason", "start_at"}
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["x-content-type-options"] == "nosniff"
     head = await service.http.head("/v1/jobs/a:b@c")
