@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
-from msgspec.json import Decoder
 
 __all__ = ["Eta", "Items", "JobSnapshot", "ProgressIndicator", "StageSnapshot", "UnitCounts", "decode_snapshot"]
 
@@ -48,12 +48,16 @@ class Items(Struct, frozen=True):
 
 
 class Eta(Struct, frozen=True):
-    """How long the job will take yet: seconds and instants by quantile, or why nobody knows."""
+    """How long the job will take yet: seconds and instants by quantile, or why nobody knows.
+
+    Of a job in the queue it may be told when it will start.
+    """
 
     remaining_seconds: dict[str, float] | None
     finish_at: dict[str, datetime] | None
     basis: str | None
     reason: str | None
+    start_at: dict[str, datetime] | None = None
 
 
 class JobSnapshot(Struct, frozen=True, kw_only=True):
@@ -98,4 +102,9 @@ class JobSnapshot(Struct, frozen=True, kw_only=True):
         return self.indicators
 
 
-decode_snapshot = Decoder(JobSnapshot).decode
+def decode_snapshot(snapshot: bytes) -> JobSnapshot:
+    """A snapshot as a gateway serves it, or as it is stored: then it has what an estimate is made of, and none."""
+    fields = msgspec.json.decode(snapshot)
+    if isinstance(fields["eta"], list):
+        fields["eta"] = None
+    return msgspec.convert(fields, JobSnapshot)
