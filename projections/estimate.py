@@ -5,7 +5,7 @@
 
 from math import exp, log
 from statistics import NormalDist
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -31,7 +31,9 @@ class StageFacts(Struct, frozen=True):
     percent: float | None
 
 
-class ItemFacts(Struct, frozen=True):
+class Total(Struct, frozen=True):
+    """Of units, an indicator or items."""
+
     total: float | None = None
 
 
@@ -42,8 +44,19 @@ class Facts(Struct, frozen=True):
     percent: float | None = None
     kind: str | None = None
     stages: list[StageFacts] = []
-    items: ItemFacts | None = None
+    items: Total | None = None
+    units: Total = Total()
+    indicators: list[Total] = []
     progressed_at: str | None = None
+
+    @property
+    def size(self) -> float | None:
+        """How large the job is, in whatever it counts."""
+        if self.units.total:
+            return self.units.total
+        if self.indicators:
+            return sum(indicator.total or 0 for indicator in self.indicators)
+        return None if self.items is None or self.stages else self.items.total  # else they are the stage's
 
 
 class Estimate(Struct, frozen=True):
@@ -85,23 +98,26 @@ def estimate(facts: Facts, path: Path, kind: Kind | None, now: int) -> Estimate:
 
 
 def _estimate(facts: Facts, path: Path, kind: Kind, clock: float, silent: float) -> Estimate:
-    parts, shares = _parts(facts, path, kind, clock)
+    stages = _stages(facts, path, kind, clock)
+    parts = [stage.part for stage in stages]
     costs, absolute = kind.costs(parts)
+    costs = [cost * stage.chance for cost, stage in zip(costs, stages, strict=True)]
     whole = sum(costs)
     history = whole if absolute else None
-    share = sum(cost * done for cost, done in zip(costs, shares, strict=True)) / whole
-    told = any(done > 0 for done in shares)
-    if not told or share < _LEAST_SHARE:
+    share = sum(cost * stage.share for cost, stage in zip(costs, stages, strict=True)) / whole
+    if share < _LEAST_SHARE or not any(stage.told for stage in stages):
         if history is None:
             return Estimate(reason="indeterminate" if facts.percent is None else "no_progress")
         return _by_history_alone(kind, history, clock)
     share = min(share, _MOST_SHARE)
-    points = [*path_points(path.stages, _costs_on(path, parts, costs), clock), (clock - silent, share)]
-    points = _rising(points)
-    blend = kind.blend(share, paces(points, max(1.0, clock - silent), share, history))
-    pace = exp(min(30.0, blend.pace))
     # Progress since the last report isn't known; a step of it is, and it goes on at the pace up to there.
-    gone = min(silent, 0.9 * _step(facts, parts, costs, whole) * pace)
+    running = [(stage, cost) for stage, cost in zip(stages, costs, strict=True) if stage.step is not None]
+    step = sum(cost * (stage.step or 0.0) for stage, cost in running) / whole
+    heard = clock - silent if running else clock
+    points = [*path_points(path.stages, _costs_on(path, parts, costs), clock), (heard, share)]
+    blend = kind.blend(share, paces(_rising(points), max(1.0, heard), share, history))
+    pace = exp(min(30.0, blend.pace))
+    gone = min(clock - heard, 0.9 * step * pace)
     left = max(pace * (1 - share) - gone, 0.02 * pace * (1 - share))
     basis = "history" if blend.history > 0.8 else "rate" if blend.history < 0.2 else "blend"
     middle = left * exp(blend.spread * kind.quantile(0.5))
@@ -121,31 +137,56 @@ def _by_history_alone(kind: Kind, whole: float, clock: float) -> Estimate:
     return Estimate(min(left(0.5), _MOST_MS), min(left(0.9), _MOST_MS), "history")
 
 
-def _parts(facts: Facts, path: Path, kind: Kind, clock: float) -> tuple[list[Part], list[float]]:
-    """The stages that the job has or will have, and how much of each is done."""
-    sizes = {stage.name: stage for stage in path.stages}
-    if not facts.stages:
-        own = sizes.get("")
-        size = own.size if own is not None else None
-        return [Part("", 1.0, size)], [0.0 if facts.percent is None else facts.percent / 100]
-    parts, shares = [], []
+class _Stage(NamedTuple):
+    """A stage that the job has or will have.
+
+    Args:
+        share: how much of it is done.
+        told: whether the job has said so.
+        step: how much one report of it brings, where it reports.
+        chance: that it comes at all.
+    """
+
+    part: Part
+    share: float
+    told: bool = False
+    step: float | None = None
+    chance: float = 1.0
+
+
+def _stages(facts: Facts, path: Path, kind: Kind, clock: float) -> list[_Stage]:
+    """The stages of a job, and those that its kind has as a rule and it hasn't declared."""
+    own = {stage.name: stage for stage in path.stages}
+    whole = facts.size
+    found: list[_Stage] = []
     for stage in facts.stages:
         if stage.status == "skipped":
             continue
-        own = sizes.get(stage.name)
-        part = Part(stage.name, stage.weight, own.size if own is not None else None)
-        parts.append(part)
+        its = own.get(stage.name)
+        part = Part(stage.name, stage.weight, (its.size if its is not None else None) or whole)
         if stage.status in ("finished", "failed"):
-            shares.append(1.0)
-        elif stage.status == "pending" or own is None:
-            shares.append(0.0)
-        elif stage.percent is not None:
-            shares.append(min(1.0, stage.percent / 100))
+            found.append(_Stage(part, 1.0, True))
+        elif stage.status == "pending" or its is None:
+            found.append(_Stage(part, 0.0))
+        elif stage.percent is None:
+            found.append(_Stage(part, _by_time(kind, part, clock - its.began)))
         else:
-            shares.append(_by_time(kind, part, clock - own.began))
-    if not parts:
-        return [Part("", 1.0, None)], [0.0]
-    return parts, shares
+            step = 1 / its.size if its.size else 0.01
+            found.append(_Stage(part, min(1.0, stage.percent / 100), stage.percent > 0, min(1.0, step)))
+    known = {stage.name for stage in facts.stages}
+    if facts.stages or "" not in kind.stages:
+        expected = {name: chance for name, chance in kind.presence.items() if name and name not in known}
+        found += [
+            _Stage(Part(name, 0.0, whole), 0.0, chance=chance) for name, chance in expected.items() if chance > 0.3
+        ]
+    if not found:
+        its = own.get("")
+        part = Part("", 1.0, (its.size if its is not None else None) or whole)
+        if facts.percent is None or facts.stages:
+            return [_Stage(part, 0.0)]
+        step = min(1.0, 1 / part.size) if part.size else 0.01
+        return [_Stage(part, facts.percent / 100, facts.percent > 0, step)]
+    return found
 
 
 def _by_time(kind: Kind, part: Part, elapsed: float) -> float:
@@ -168,12 +209,3 @@ def _rising(points: Points) -> Points:
     """Without the points beyond the last one: a total may have grown since."""
     clock, share = points[-1]
     return [point for point in points[:-1] if point[1] <= share and point[0] <= clock] + [(clock, share)]
-
-
-def _step(facts: Facts, parts: list[Part], costs: list[float], whole: float) -> float:
-    """How much of the job one report brings, as a share of it."""
-    for stage, part, cost in zip((s for s in facts.stages if s.status != "skipped"), parts, costs, strict=False):
-        if stage.status == "running":
-            return cost / whole * (1.0 if stage.percent is None else 1 / part.size if part.size else 0.01)
-    size = parts[0].size
-    return min(1.0, 1 / size) if size else 0.01

@@ -297,6 +297,8 @@ def _place(state: State, name: str, position: str) -> Place | None:
         stages = state.path.stages
         if len(stages) >= MAX_PATH_STAGES:
             return None
+        if name and "" in state.places:  # it has stages after all
+            stages.remove(state.places.pop("").stage)
         # What is reported of a job without stages counts from the job's start.
         stage = StagePath(name, clock_of(state.path, millis(position)) if name else 0)
         stages.append(stage)
@@ -346,12 +348,22 @@ def _end(state: State, recorded: RecordedEvent, folded: Folded) -> None:
             if stage.ended is None:
                 stage.ended = clock
         waited = max(0, path.started - (path.queued or folded.sums.created))
-        run = Run(ENDED[recorded.event.type], clock, waited, path.gap, path.stages)
+        run = Run(ENDED[recorded.event.type], clock, waited, path.gap, path.stages, _size(folded))
         state.runs.append((job.kind, recorded.position, _encode(run)))
         state.kinds[job.kind] = millis(recorded.position)
     state.path = Path(path.attempt)
     state.places = {}
     job.eta = None
+
+
+def _size(folded: Folded) -> float | int | None:
+    """How large a job is, in whatever it counts."""
+    job = folded.job
+    if job.units.total:
+        return job.units.total
+    if job.indicators:
+        return sum(indicator.total for indicator in job.indicators)
+    return None if job.items is None or job.stages else job.items.total  # else they are the stage's
 
 
 def _ended(state: State, event: Event, position: str, folded: Folded) -> None:

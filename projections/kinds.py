@@ -39,6 +39,8 @@ RECENT: Final = 0.25
 WAYS: Final = 3
 _FORGET: Final = 0.97
 """What a run counts after one more."""
+_PRESENCE: Final = 0.7
+"""What is left of whether a run had a stage, after one more."""
 _PRIOR_RUNS: Final = 4.0
 _PRIOR_BIAS: Final = 4.0
 _PRIOR_SLOPE: Final = 0.5
@@ -142,6 +144,7 @@ class Kind:
     def __init__(self) -> None:
         self.runs = 0
         self.stages: dict[str, _Stage] = {}
+        self.presence: dict[str, float] = {}
         self._errors = [_Errors() for _ in POINTS]
         self._standard: list[float] = []
 
@@ -161,7 +164,8 @@ class Kind:
         self.runs += 1
         if run.outcome != "finished" or not run.stages:
             return
-        parts = [Part(stage.name, 1.0, stage.size) for stage in run.stages if stage.outcome != "skipped"]
+        parts = [Part(stage.name, 1.0, stage.size or run.size) for stage in run.stages if stage.outcome != "skipped"]
+        self._meet(part.name for part in parts)
         costs, absolute = self.costs(parts)
         points = path_points(run.stages, costs, run.duration)
         for at, share in enumerate(POINTS):
@@ -178,7 +182,14 @@ class Kind:
         del self._standard[:-200]
         for stage in run.stages:
             if stage.outcome != "skipped" and stage.ended is not None:
-                self.stages.setdefault(stage.name, _Stage()).learn(stage.ended - stage.began, stage.size)
+                size = stage.size or run.size
+                self.stages.setdefault(stage.name, _Stage()).learn(stage.ended - stage.began, size)
+
+    def _meet(self, names: Iterable[str]) -> None:
+        met = set(names)
+        for name in met | self.presence.keys():
+            before = self.presence.get(name, 0.0 if self.runs > 1 else 1.0)
+            self.presence[name] = _PRESENCE * before + (1 - _PRESENCE) * (name in met)
 
     def blend(self, share: float, guesses: Sequence[float | None]) -> Blend:
         """Weigh the ways by the inverse of what is known of their errors' covariance there."""

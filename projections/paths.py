@@ -65,6 +65,7 @@ class Run(Struct, array_like=True, gc=False):
         waited: from the job's creation, or from when a later attempt was queued, to the attempt's start, in ms.
         gap: the longest silence before a report of progress, a stall or the end of one that finished, in ms, about.
         stages: see `Path`.
+        size: of the whole: how many units it had, or the totals of its indicators, or of its items.
     """
 
     outcome: str
@@ -72,6 +73,7 @@ class Run(Struct, array_like=True, gc=False):
     waited: int
     gap: int
     stages: list[StagePath]
+    size: float | int | None = None
 
 
 def clock_of(path: Path, now: int) -> int:
