@@ -15,6 +15,7 @@ from anyio import from_thread, to_thread
 from anyio.lowlevel import checkpoint, current_token
 
 from streamproc.errors import JobCanceled
+from streamproc.producer import checks
 from streamproc.producer.client import Producer, job_facts
 from streamproc.producer.found import JobSnapshot
 from streamproc.producer.job import AFTER_PAUSE, AnyJob, OnRequest
@@ -184,6 +185,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 def _in_this_loop(told: OnRequest) -> OnRequest:
     """The same, called in the loop that runs now, from whatever thread."""
+    checks.function("on_request", told)
     token = current_token()
 
     def tell(wish: str) -> None:

@@ -6,7 +6,7 @@ file's name that isn't UTF-8 inside it, an exception's text) is made to fit, sin
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ from streamproc.events import MAX_NUMBER, Error, Event, StageDeclaration
 from streamproc.producer.endings import TASK_CANCELED, each, is_task_canceled
 from streamproc.wire import MAX_EVENT_BYTES, decode, encode
 
-__all__ = ["amount", "checked", "error_of", "finite", "name", "now", "stages", "text", "value"]
+__all__ = ["amount", "checked", "error_of", "finite", "function", "name", "now", "stages", "text", "value"]
 
 _MAX_TEXT: Final = 1000
 _MAX_DETAIL: Final = 4000
@@ -138,8 +138,14 @@ def stages(said: Mapping[str, float] | Iterable[str] | None) -> list[StageDeclar
         raise TypeError("stages: must be names, or names with weights, not one text")
     if not isinstance(said, Iterable):
         raise TypeError(f"stages: must be names, or names with weights, not {type(said).__name__}")
-    weights = said if isinstance(said, Mapping) else dict.fromkeys(said, 1)
+    weights = said if isinstance(said, Mapping) else dict.fromkeys((name("stage", stage) for stage in said), 1)
     return [StageDeclaration(name("stage", stage), amount("weight", weight)) for stage, weight in weights.items()]
+
+
+def function(field: str, called: Callable[..., object]) -> None:
+    """What is called later, and couldn't be refused then."""
+    if not callable(called):
+        raise TypeError(f"{field}: must be a function, not {type(called).__name__}")
 
 
 def error_of(reason: BaseException | str) -> Error:

@@ -45,6 +45,7 @@ class AnyJob(Target):
         self._given = facts
         self._result: Any = UNSET
         if on_request is not None:
+            checks.function("on_request", on_request)
             self._wishes.watch(self.id, on_request)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,8 +140,8 @@ class AnyJob(Target):
         self._wishes.forget(self.id)
 
     def _canceled(self, error: BaseException) -> None:
-        reasons = (error.reason for error in each(error) if isinstance(error, JobCanceled))
-        self.cancel(next((reason for reason in reasons if reason is not None), None))
+        reasons = (str(error.reason) for error in each(error) if isinstance(error, JobCanceled) and error.reason)
+        self.cancel(next(reasons, None))
 
     def _abandoned(self, error: BaseException) -> None:
         self.cancel(TASK_CANCELED)

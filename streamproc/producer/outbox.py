@@ -426,7 +426,7 @@ class Outbox:
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
         if not self._busy:  # else this is a signal's handler: a wait would let other threads into what it interrupted
-            self._ready.wait_for(condition, timeout)
+            self._ready.wait_for(condition, min(timeout, threading.TIMEOUT_MAX))
 
     def _wake(self) -> None:
         """Let the sender look at once, whatever it waits for."""

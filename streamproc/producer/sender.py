@@ -51,7 +51,7 @@ class Sender:
             raise
 
     def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        self._thread.join(min(timeout, threading.TIMEOUT_MAX))
 
     def _run(self) -> None:
         self._runs.set()

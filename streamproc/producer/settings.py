@@ -4,6 +4,7 @@ import math
 import os
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from streamproc.config import DEFAULT_REDIS_PORT, Config
@@ -37,7 +38,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         url = url or os.environ.get("STREAMPROC_URL") or f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
         token = token or os.environ.get("STREAMPROC_TOKEN") or None
-        settings = cls(url=url, token=token, **others)  # type: ignore[arg-type]
+        try:
+            settings = msgspec.convert({"url": url, "token": token, **others}, cls)
+        except msgspec.ValidationError as error:
+            reason, _, field = str(error).rpartition(" - at `$.")
+            raise ConfigError(f"{field.rstrip('`')}: {reason}") from None
         settings._check()
         return settings
 
