@@ -5,7 +5,7 @@
     python -m benchmarks.record_traces pack     # benchmarks/traces/*.ndjson.xz and their hashes
 
 Needs gcc, git, rsync, ffmpeg, node with npm, sqlite3, xz, zstd and apt (Debian or Ubuntu). Each run is a process of
-its own. One is recorded after another, and for most of the time two at once, or one beside a compiler.
+its own. One is recorded after another, and for most of the time two or three at once, or beside a compiler.
 """
 
 import argparse
@@ -17,22 +17,26 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from time import monotonic, sleep
 from typing import Final
 
 import msgspec
 
 import streamproc
-from benchmarks.trace_files import FOLDER, SUMS
+from benchmarks.trace_files import FOLDER, SUMS, kinds, load
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.material import Material
 from benchmarks.workloads.recorder import Recorder
 from benchmarks.workloads.run import Mishap, ProgramFailed, Run
 
-_RUN_SECONDS: Final = 240
+_BESIDES: Final = 2
+_RUN_SECONDS: Final = 180
 _LATEST_BACKOFF: Final = 3.0
+_ENDS: Final = ("job.finished", "job.failed", "job.canceled")
 
 
 def record_one(kind: str, number: int, seed: int, material: Material) -> bytes:
@@ -62,6 +66,8 @@ def record_one(kind: str, number: int, seed: int, material: Material) -> bytes:
             sleep(chance.uniform(0.1, _LATEST_BACKOFF))
         recorder.flush()
         events = list(recorder.tape.events)
+    while events[-1][1]["type"] not in _ENDS:
+        events.pop()  # somebody asked something of it when it was over
     facts = {"kind": kind, "run": number, "began": began, "scale": round(scale, 3), "load": load, "events": events}
     return msgspec.json.encode(facts)
 
@@ -82,11 +88,13 @@ class Recording:
         self._taken = {kind: _last_number(raw / f"{kind}.ndjson") for kind in kinds}
 
     def record(self) -> None:
-        beside = threading.Thread(target=self._record_beside, daemon=True)
-        beside.start()
+        besides = [threading.Thread(target=self._record_beside) for _ in range(_BESIDES)]
+        for beside in besides:
+            beside.start()
         while (taken := self._take()) is not None:
             self._start(*taken)
-        beside.join(_RUN_SECONDS)
+        for beside in besides:
+            beside.join()
 
     def _take(self) -> tuple[str, int] | None:
         """A kind of which there are few runs, and the number of its next."""
@@ -118,13 +126,13 @@ class Recording:
 
     def _record_beside(self) -> None:
         while monotonic() < self._deadline:
-            match self._chance.choices(("run", "compile", "nothing"), (6, 1, 2))[0]:
+            match self._chance.choices(("run", "compile", "nothing"), (10, 1, 1))[0]:
                 case "run":
                     if (taken := self._take()) is None:
                         return
                     self._start(*taken)
                 case "compile":
-                    for source in self._chance.sample(self._material.native_sources, 12):
+                    for source in self._chance.sample(self._material.native_sources, 6):
                         folders = [
                             f"-I{self._material.native / name}"
                             for name in ("abseil-cpp", "boringssl-with-bazel/include")
@@ -153,6 +161,22 @@ def pack(raw: Path) -> None:
     SUMS.write_text("".join(sums))
 
 
+def print_table() -> None:
+    """What there is of each kind, in Markdown."""
+    print("| kind | runs | finished, failed, canceled | tried again | paused | median s | min | max | events |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for kind in kinds():
+        runs = load(kind)
+        ends = Counter(run.events[-1][1].type for run in runs)
+        ended = ", ".join(str(ends[f"job.{word}"]) for word in ("finished", "failed", "canceled"))
+        again = sum(any((event.attempt or 1) > 1 for _, event in run.events) for run in runs)
+        paused = sum(any(event.type == "job.paused" for _, event in run.events) for run in runs)
+        seconds = [run.seconds for run in runs]
+        spread = f"{median(seconds):.1f} | {min(seconds):.1f} | {max(seconds):.1f}"
+        events = sum(len(run.events) for run in runs)
+        print(f"| `{kind}` | {len(runs)} | {ended} | {again} | {paused} | {spread} | {events:,} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--material", type=Path, default=Path("traces-material"), help="what programs work on")
@@ -179,6 +203,7 @@ def main() -> None:
             sys.stdout.buffer.write(record_one(options.kind, options.number, options.seed, material))
         case "pack":
             pack(options.raw)
+            print_table()
 
 
 if __name__ == "__main__":

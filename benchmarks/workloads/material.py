@@ -43,7 +43,19 @@ WHEELS: Final = [
     "scrapy",
 ]
 PACKAGES: Final = ("openjdk-17-source", "texlive-base", "libreoffice-core", "gcc-11")
-NOT_ALONE: Final = ("test", "fuzz", "bench", "windows", "win32", "mock", "googletest", "/tool/", "/pki/", "_fork")
+NOT_ALONE: Final = (
+    "test",
+    "fuzz",
+    "bench",
+    "windows",
+    "win32",
+    "mock",
+    "googletest",
+    "/tool/",
+    "/pki/",
+    "_fork",
+    "/upb/",
+)
 """Parts of names of sources that don't compile on their own, or not here."""
 
 
@@ -115,5 +127,9 @@ class Material:
     @cached_property
     def binaries(self) -> list[Path]:
         """Files of a machine as they come: programs, libraries, texts, archives."""
-        found = [path for folder in ("/usr/lib", "/usr/share") for path in Path(folder).rglob("*")]
-        return sorted(path for path in found if path.is_file() and not path.is_symlink() and path.stat().st_size > 4096)
+        found = [
+            path
+            for folder in ("/usr/lib/gcc", "/usr/lib/python3", "/usr/share/doc")
+            for path in Path(folder).rglob("*")
+        ]
+        return sorted(path for path in found if path.is_file() and not path.is_symlink() and path.stat().st_size > 2048)

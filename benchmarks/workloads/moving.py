@@ -20,10 +20,10 @@ def compress(run: Run) -> None:
     """Compress files of all sorts through a pipe: bytes done of a total that is known from the start."""
     command, least, most = run.random.choice(
         (
-            (("xz", "-6"), 1.5e6, 35e6),
-            (("gzip", "-9"), 8e6, 200e6),
-            (("zstd", "-q", "-15"), 5e6, 120e6),
-            (("bzip2",), 5e6, 100e6),
+            (("xz", "-6"), 1e6, 16e6),
+            (("gzip", "-9"), 5e6, 90e6),
+            (("zstd", "-q", "-15"), 3e6, 50e6),
+            (("bzip2",), 3e6, 45e6),
         )
     )
     goal = run.size(least, most)
@@ -54,7 +54,7 @@ def _pieces(paths: list[Path]) -> Iterator[bytes]:
 
 def sort_lines(run: Run) -> None:
     """Sort lines of text: read, known by bytes; sort, of which nothing is known; write, known by bytes."""
-    goal = int(run.size(12e6, 350e6))
+    goal = int(run.size(8e6, 160e6))
     texts = [path for path in run.material.site_packages.rglob("*.py") if path.stat().st_size > 2000]
     seed = "".join(path.read_text(errors="replace") for path in run.some(texts, 400)).encode()
     rest = goal
@@ -117,7 +117,7 @@ def copy_tree(run: Run) -> None:
 
 def repack_git(run: Run) -> None:
     """Commit files to a repository, repack and check it. Git says percents; its phases become stages as they come."""
-    files = run.some(sorted(run.material.native.rglob("*.[hc]*")), run.count(150, 1500))
+    files = run.some(sorted(run.material.native.rglob("*.[hc]*")), run.count(100, 900))
     with run.job.stage("commit") as stage:
         run.quietly("git", "init", "-q", "repo")
         repo = run.folder / "repo"

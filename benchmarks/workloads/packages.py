@@ -51,7 +51,7 @@ NPM_PACKAGES: Final = [
 def install_pip(run: Run) -> None:
     """Install Python packages from a folder of wheels: what is needed turns up on the way, and install is mute."""
     names = sorted({wheel.name.split("-")[0] for wheel in run.material.wheels})
-    chosen = run.random.sample(names, run.count(1, 22))
+    chosen = run.random.sample(names, run.count(1, 9))
     packages = run.job.indicator("packages")
     packages.add(len(chosen))
     collect = run.job.stage("collect").start()
@@ -73,7 +73,7 @@ def install_pip(run: Run) -> None:
 
 def install_npm(run: Run) -> None:
     """Install npm packages: resolve, where the tree grows, fetch, and write. The cache is cold at first."""
-    chosen = run.random.sample(NPM_PACKAGES, run.count(1, 9))
+    chosen = run.random.sample(NPM_PACKAGES, run.count(1, 6))
     tree = run.job.indicator("packages")
     resolve, fetch, write = (run.job.stage(name) for name in ("resolve", "fetch", "write"))
     resolve.start()
@@ -103,7 +103,7 @@ def install_npm(run: Run) -> None:
 
 def unpack_debs(run: Run) -> None:
     """Download Debian packages with apt, which says percents, and unpack them; a unit each, weighted by its size."""
-    chosen = run.some([deb for deb in run.material.debs if deb.stat().st_size < 8_000_000], run.count(2, 40))
+    chosen = run.some([deb for deb in run.material.debs if deb.stat().st_size < 8_000_000], run.count(2, 30))
     names = [deb.name.split("_")[0] for deb in chosen]
     with run.job.stage("download") as stage:
         options = ["-q", "-o", "APT::Status-Fd=1", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root"]

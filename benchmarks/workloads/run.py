@@ -18,14 +18,18 @@ from benchmarks.workloads.recorder import Recorder
 
 __all__ = ["MISHAPS", "Mishap", "ProgramFailed", "Run"]
 
-MISHAPS: Final = {"none": 81, "retry": 7, "fail": 3, "pause": 6, "cancel": 3}
+MISHAPS: Final = {"none": 74, "retry": 8, "fail": 4, "pause": 9, "cancel": 5}
 """What befalls runs, and how many of a hundred. For a retry and a failure, a program is killed."""
 
 _POLL_SECONDS: Final = 0.1
 
 
 class ProgramFailed(Exception):
-    """A program ended with a code other than 0, or by a signal."""
+    """A program ended with a code other than 0, or by a signal: a code below 0."""
+
+    def __init__(self, program: str, code: int) -> None:
+        super().__init__(f"{program} ended with {code}")
+        self.code = code
 
 
 class Mishap(NamedTuple):
@@ -38,7 +42,7 @@ class Mishap(NamedTuple):
     @classmethod
     def drawn(cls, chance: random.Random) -> "Mishap":
         what = chance.choices(list(MISHAPS), list(MISHAPS.values()))[0]
-        return cls(what, after=0.7 * 12 ** chance.random(), seconds=2 * 5 ** chance.random())
+        return cls(what, after=0.5 * 12 ** chance.random(), seconds=2 * 5 ** chance.random())
 
 
 class Run:
@@ -98,7 +102,8 @@ class Run:
         )
         self._running.append(process)
         try:
-            yield process
+            with suppress(BrokenPipeError):  # it has ended before it had read everything
+                yield process
             process.wait()
         finally:
             if process.poll() is None:
@@ -111,7 +116,7 @@ class Run:
                     with suppress(BrokenPipeError):
                         pipe.close()
         if process.returncode:
-            raise ProgramFailed(f"{Path(command[0]).name} ended with {process.returncode}")
+            raise ProgramFailed(Path(command[0]).name, process.returncode)
 
     def lines(self, *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Iterator[str]:
         """What a program says on stdout and stderr, line by line; a carriage return ends a line too."""
