@@ -41,8 +41,10 @@ _FORGET: Final = 0.97
 """What a run counts after one more."""
 _PRESENCE: Final = 0.7
 """What is left of whether a run had a stage, after one more."""
-_PRIOR_RUNS: Final = 4.0
-_PRIOR_BIAS: Final = 4.0
+_PRIOR_RUNS: Final = 2.0
+_KEPT_ERRORS: Final = 220
+_FURTHEST: Final = 0.98
+_LEAST_VARIANCE: Final = 1e-3
 _PRIOR_SLOPE: Final = 0.5
 _FLOOR_MS: Final = 1.0
 
@@ -52,19 +54,19 @@ Points = list[tuple[float, float]]
 Vector = list[float]
 Matrix = list[list[float]]
 
-PRIOR: Final[Sequence[tuple[float, float, float, float, float, float]]] = (
-    # variances of history, rate, recent; covariances of history-rate, history-recent, rate-recent
-    (0.35, 1.20, 1.20, 0.15, 0.15, 1.10),
-    (0.35, 0.45, 0.45, 0.12, 0.12, 0.40),
-    (0.34, 0.32, 0.34, 0.10, 0.10, 0.28),
-    (0.34, 0.26, 0.28, 0.08, 0.08, 0.20),
-    (0.34, 0.22, 0.26, 0.07, 0.07, 0.16),
-    (0.34, 0.20, 0.25, 0.06, 0.06, 0.14),
-    (0.35, 0.20, 0.25, 0.06, 0.06, 0.13),
-    (0.37, 0.21, 0.26, 0.06, 0.06, 0.13),
-    (0.40, 0.24, 0.29, 0.06, 0.06, 0.14),
-    (0.50, 0.32, 0.38, 0.08, 0.08, 0.18),
-    (0.80, 0.60, 0.65, 0.15, 0.15, 0.35),
+PRIOR: Final[Sequence[tuple[float, ...]]] = (
+    # biases of history, rate, recent; their variances; covariances of history-rate, history-recent, rate-recent
+    (0.0, -1.2, -0.7, 1.00, 2.80, 2.20, 0.40, 0.35, 1.85),
+    (0.0, -0.8, -0.1, 1.20, 1.75, 1.30, 0.75, 0.45, 0.75),
+    (0.0, -0.6, 0.0, 1.25, 1.45, 1.30, 0.78, 0.40, 0.65),
+    (0.0, -0.5, 0.05, 1.35, 1.40, 1.30, 0.85, 0.40, 0.65),
+    (0.0, -0.45, 0.1, 1.45, 1.30, 1.25, 0.90, 0.40, 0.60),
+    (0.0, -0.4, 0.2, 1.45, 1.20, 1.25, 0.88, 0.30, 0.45),
+    (0.0, -0.3, 0.35, 1.50, 1.10, 1.35, 0.85, 0.20, 0.30),
+    (0.0, -0.25, 0.45, 1.50, 1.00, 1.40, 0.80, 0.15, 0.25),
+    (0.0, -0.2, 0.4, 1.50, 0.95, 1.30, 0.75, 0.20, 0.28),
+    (0.0, -0.2, 0.25, 1.60, 0.95, 1.10, 0.85, 0.40, 0.40),
+    (0.0, -0.15, 0.15, 1.75, 0.95, 0.80, 0.90, 0.45, 0.42),
 )
 """How the ways err where nothing is known of a kind: pooled over the training kinds of `benchmarks.eta`."""
 
@@ -147,6 +149,7 @@ class Kind:
         self.presence: dict[str, float] = {}
         self._errors = [_Errors() for _ in POINTS]
         self._standard: list[float] = []
+        self._tested = 0
 
     def costs(self, parts: Sequence[Part]) -> tuple[Vector, bool]:
         """What each part weighs, in ms where anything of it is known (and whether that is so)."""
@@ -179,7 +182,8 @@ class Kind:
             self._standard.append((true - blend.pace) / blend.spread)
             if guesses[0] is not None:
                 self._errors[at].learn([true - log(guess or 1.0) for guess in guesses])
-        del self._standard[:-200]
+        self._tested = min(self._tested + 1, _KEPT_ERRORS // len(POINTS))
+        del self._standard[:-_KEPT_ERRORS]
         for stage in run.stages:
             if stage.outcome != "skipped" and stage.ended is not None:
                 size = stage.size or run.size
@@ -201,7 +205,13 @@ class Kind:
         return Blend(pace, max(variance, 1e-4) ** 0.5, weights.get(0, 0.0))
 
     def quantile(self, q: float) -> float:
-        """A quantile of the standardised errors so far, those of a normal distribution where there are few."""
+        """A quantile of the standardised errors so far, those of a normal distribution where there are few.
+
+        It is taken the further out the fewer runs there were, as for conformal intervals: the errors of a run go
+        together, so it is the runs that count.
+        """
+        if q > 0.5:
+            q = min(_FURTHEST, q * (1 + 1 / (self._tested + 2)))
         found = sorted(self._standard + _PRIOR_ERRORS)
         at = q * (len(found) - 1)
         low = int(at)
@@ -220,35 +230,28 @@ class Kind:
         return covariance, [(1 - by) * a + by * b for a, b in zip(biases, others, strict=True)]
 
     def _learned(self, at: int) -> tuple[Matrix, Vector]:
-        prior = prior_at(at)
+        """Covariance and bias at a point: the prior counts as some runs."""
+        prior, usual = prior_at(at)
         errors = self._errors[at]
-        biases = [total / (errors.n + _PRIOR_BIAS) for total in errors.sums]
+        whole = _PRIOR_RUNS + errors.n
+        biases = [(_PRIOR_RUNS * bias + total) / whole for bias, total in zip(usual, errors.sums, strict=True)]
         covariance = [
             [
-                max(
-                    0.0 if i == j else -1e9,
-                    (
-                        _PRIOR_RUNS * prior[i][j]
-                        + errors.products[i][j]
-                        - errors.sums[i] * biases[j]
-                        - errors.sums[j] * biases[i]
-                        + errors.n * biases[i] * biases[j]
-                    )
-                    / (_PRIOR_RUNS + errors.n),
-                )
+                (_PRIOR_RUNS * (prior[i][j] + usual[i] * usual[j]) + errors.products[i][j]) / whole
+                - biases[i] * biases[j]
                 for j in range(WAYS)
             ]
             for i in range(WAYS)
         ]
         for i in range(WAYS):
-            covariance[i][i] += 1e-4
+            covariance[i][i] += _LEAST_VARIANCE
         return covariance, biases
 
 
-def prior_at(at: int) -> Matrix:
-    """The covariance of the ways' errors at a point where nothing is known of a kind."""
-    h, r, n, hr, hn, rn = PRIOR[at]
-    return [[h, hr, hn], [hr, r, rn], [hn, rn, n]]
+def prior_at(at: int) -> tuple[Matrix, Vector]:
+    """The covariance of the ways' errors, and their biases, at a point where nothing is known of a kind."""
+    bias_h, bias_r, bias_n, h, r, n, hr, hn, rn = PRIOR[at]
+    return [[h, hr, hn], [hr, r, rn], [hn, rn, n]], [bias_h, bias_r, bias_n]
 
 
 def path_points(stages: Iterable[StagePath], costs: Sequence[float], until: float) -> Points:

@@ -17,6 +17,7 @@ __all__ = ["Estimator", "Learned", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
+_OF_INTERVAL: Final = 0.25
 _LATEST_MS: Final = 253_402_300_799_000
 """The end of the year 9999, as far as RFC 3339 goes."""
 
@@ -116,18 +117,24 @@ def _read(snapshot: bytes) -> _Stored | None:
 
 
 def steady(found: Estimate, now: int, shown: Shown | None) -> Shown | None:
-    """The finish instants to show: those shown before, as long as they are about right."""
+    """The finish instants to show: each as it was shown before, as long as it is about right.
+
+    About right is what differs by less than 5 %, 2 s, or a part of the interval: within it one is as good as the other.
+    """
     if found.p50 is None or found.p90 is None or found.reason is not None:
         return None
     fresh = Shown(now + found.p50, now + found.p90)
-    if shown is not None and _holds(shown.p50, fresh.p50, now) and _holds(shown.p90, fresh.p90, now):
-        return shown
-    return fresh
+    if shown is None:
+        return fresh
+    width = _OF_INTERVAL * (found.p90 - found.p50)
+    p50 = _settled(shown.p50, fresh.p50, now, width)
+    return Shown(p50, max(p50, _settled(shown.p90, fresh.p90, now, width)))
 
 
-def _holds(old: float, new: float, now: int) -> bool:
+def _settled(old: float, new: float, now: int, width: float) -> float:
     left = new - now
-    return abs(old - new) <= max(_TOLERANCE * left, min(_TOLERANCE_MS, 0.5 * left))
+    about = max(_TOLERANCE * left, min(max(_TOLERANCE_MS, width), 0.5 * left))
+    return old if abs(old - new) <= about else new
 
 
 def _start(facts: _Stored, waits: list[int], now: int) -> _Instants | None:
