@@ -8,6 +8,7 @@
     │   ├── InvalidPosition    not a position or resume token
     │   ├── ConfigError        settings that cannot work; names every wrong one
     │   ├── UnknownJob         no event of this job has been folded
+    │   ├── UnknownKind        there are no jobs of this kind
     │   ├── JobConflict        a job of this id was created with other content
     │   └── DataInUse          another embedded server has the data folder
     ├── ServerError            the Redis server's: try again once it is mended
@@ -34,6 +35,7 @@ __all__ = [
     "StreamprocError",
     "UnfitServer",
     "UnknownJob",
+    "UnknownKind",
     "WrongKey",
 ]
 
@@ -70,6 +72,10 @@ class ConfigError(CallerError):
 
 class UnknownJob(CallerError):
     """No event of this job has been folded."""
+
+
+class UnknownKind(CallerError):
+    """There are no jobs of this kind, and none that ended is remembered."""
 
 
 class JobConflict(CallerError):

@@ -12,12 +12,24 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
     {"events", "wire", "projection", "config", "keys"},
-    {"connection", "log", "append", "client", "post", "store", "ownership", "subscription", "inspection"},
-    {"folding", "owned", "projector", "hub", "producer"},
+    {
+        "connection",
+        "log",
+        "append",
+        "client",
+        "post",
+        "store",
+        "ownership",
+        "runs",
+        "sweeps",
+        "subscription",
+        "inspection",
+    },
+    {"kinds", "folding", "owned", "sweeper", "projector", "hub", "producer"},
     {"gateway", "integrations", "tqdm", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "owned", "projector"}, {"hub"}, {"producer", "tqdm", "trackers"}]
+ALONE = [{"folding", "owned", "sweeper", "projector"}, {"hub"}, {"producer", "tqdm", "trackers"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 

@@ -9,6 +9,7 @@ from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_jobs, get_units
+from streamproc.gateway.kinds import get_kind, get_kinds
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.stream import get_stream
 
@@ -26,6 +27,8 @@ def create_app(backend: Backend) -> Starlette:
             Route("/v1/jobs/{job}/units", get_units),
             Route("/v1/jobs/{job}/events", get_events),
             Route("/v1/jobs/{job}/stream", get_stream),
+            Route("/v1/kinds", get_kinds),
+            Route("/v1/kinds/{kind:path}", get_kind),
             Route("/v1/log", get_log),
             Route("/livez", livez),
             Route("/readyz", readyz),

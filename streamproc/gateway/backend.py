@@ -13,10 +13,12 @@ from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.gateway.estimates import Estimates
+from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
 from streamproc.keys import Keys
 from streamproc.log import Log, open_namespace
 from streamproc.projection import Estimator
+from streamproc.runs import Runs
 from streamproc.store import Store
 
 __all__ = ["Backend", "Opened", "open_backend"]
@@ -34,6 +36,8 @@ class Opened(Struct):
     store: Store
     hub: Hub
     estimates: Estimates
+    runs: Runs
+    summaries: Summaries
 
 
 class Backend:
@@ -83,13 +87,15 @@ class Backend:
                 _logger.warning("the gateway waits for the Redis server: %s", error)
             self._why = error
             return False
-        store = Store(self._client, keys)
+        store, runs = Store(self._client, keys), Runs(self._client, keys)
         self._opened = Opened(
             keys,
             Log(self._client, keys),
             store,
             Hub(config.redis, keys, store),
             Estimates(store, self._estimator),
+            runs,
+            Summaries(runs, self._estimator),
         )
         return True
 

@@ -14,7 +14,7 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.parameters import choice, cursor, job_of, limit, pack_cursor
 from streamproc.gateway.problems import Problem
 
-__all__ = ["get_job", "get_jobs", "get_units", "splice"]
+__all__ = ["get_job", "get_jobs", "get_units", "page_of", "splice"]
 
 _STATUSES: Final = ("queued", "started", "running", "paused", "finished", "failed", "canceled")
 _JSON: Final = "application/json"
@@ -34,7 +34,7 @@ async def get_jobs(request: Request) -> Response:
     page = found[:most]
     following = pack_cursor(page[-1].created, page[-1].job) if len(found) > most else None
     served = await opened.estimates.all_served([(item.job, item.snapshot) for item in page])
-    return _page(request, "jobs", served, following)
+    return page_of(request, "jobs", served, following)
 
 
 def _index(request: Request) -> str:
@@ -76,12 +76,13 @@ async def get_units(request: Request) -> Response:
     if not found and await store.snapshot(job) is None:
         raise UnknownJob(f"there is no job {job}")
     page = found[:most]
-    return _page(
+    return page_of(
         request, "units", [state for _, state in page], pack_cursor(page[-1][0]) if len(found) > most else None
     )
 
 
-def _page(request: Request, name: str, items: list[bytes], following: str | None) -> Response:
+def page_of(request: Request, name: str, items: list[bytes], following: str | None) -> Response:
+    """A page of a list as a response, with where the next one is."""
     headers = {"cache-control": "no-cache"}
     if following is not None:
         query = urlencode({**request.query_params, "cursor": following})

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob
+from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob, UnknownKind
 
 __all__ = ["HANDLERS", "Problem"]
 
@@ -61,6 +61,8 @@ def _of(error: Exception) -> Problem:
             return Problem(400, "invalid-position", str(error))
         case UnknownJob():
             return Problem(404, "unknown-job", str(error))
+        case UnknownKind():
+            return Problem(404, "unknown-kind", str(error))
         case JobConflict():
             return Problem(409, "job-conflict", str(error))
         case ServerError():
@@ -74,5 +76,16 @@ async def _handle(request: Request, error: Exception) -> Response:
 
 
 HANDLERS: Final = dict.fromkeys(
-    (Problem, HTTPException, InvalidEvent, InvalidPosition, UnknownJob, JobConflict, ServerError, Exception), _handle
+    (
+        Problem,
+        HTTPException,
+        InvalidEvent,
+        InvalidPosition,
+        UnknownJob,
+        UnknownKind,
+        JobConflict,
+        ServerError,
+        Exception,
+    ),
+    _handle,
 )

@@ -1,0 +1,105 @@
+"""What is stored of kinds of jobs: which there are, their latest runs, and the jobs of them by status."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from streamproc.connection import server_errors
+from streamproc.keys import Keys
+from streamproc.position import key
+
+__all__ = ["Runs"]
+
+_SPARE: Final = 8
+
+
+class Runs:
+    """The kinds of a namespace. All of its methods raise `ServerError`.
+
+    Args:
+        client: its connections are used; none blocks.
+        keys: the namespace.
+    """
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._partitions = keys.partitions
+
+    async def kinds(self) -> list[str]:
+        """All kinds, by name."""
+        found = await self._replies([("ZRANGE", keys.kinds, 0, -1) for keys in self._partitions])
+        return sorted({kind.decode() for kinds in found for kind in kinds})
+
+    async def knows(self, kind: str) -> bool:
+        """Whether there are jobs of a kind, or runs."""
+        used = [("ZSCORE", keys.kinds, kind) for keys in self._partitions]
+        jobs = [("EXISTS", keys.index(f"kind:{kind}")) for keys in self._partitions]
+        return any(found not in (None, 0) for found in await self._replies([*used, *jobs]))
+
+    async def latest(self, kinds: Sequence[str], most: int) -> list[list[tuple[int, bytes]]]:
+        """For each kind its latest runs over all partitions, the oldest first, each with when it ended in ms."""
+        streams = {kind: [keys.runs(kind) for keys in self._partitions] for kind in kinds}
+        count = self._share(most)
+        pages = await self._pages(list(chain.from_iterable(streams.values())), count)
+
+        def merged(kind: str) -> list[Any]:
+            return sorted(chain.from_iterable(pages[stream] for stream in streams[kind]))[-most:]
+
+        # What was left out of one partition may be later than what was found in the others.
+        cut = [
+            stream
+            for kind in kinds
+            for stream in streams[kind]
+            if len(pages[stream]) == count < most and pages[stream][-1] >= merged(kind)[0]
+        ]
+        pages |= await self._pages(cut, most)
+        return [[(place[0], run) for place, run in merged(kind)] for kind in kinds]
+
+    async def _pages(self, streams: Sequence[str], count: int) -> dict[str, list[Any]]:
+        """The newest entries of streams, the newest first: each its place and its run."""
+        pages = await self._replies([("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams])
+        return {
+            stream: [(key(position.decode()), fields[b"r"]) for position, fields in page]
+            for stream, page in zip(streams, pages, strict=True)
+        }
+
+    async def counts(self, kinds: Sequence[str], statuses: Sequence[str]) -> list[dict[str, int]]:
+        """For each kind, how many jobs of it have each of these statuses."""
+        sizes = iter(await self._replies([("ZCARD", index) for index in self._indexes(kinds, statuses)]))
+        return [{status: sum(next(sizes) for _ in self._partitions) for status in statuses} for _ in kinds]
+
+    async def newest(self, kinds: Sequence[str], statuses: Sequence[str], most: int) -> list[list[str]]:
+        """For each kind up to `most` jobs that have one of these statuses, about the newest."""
+        last = self._share(most) - 1
+        indexes = self._indexes(kinds, statuses)
+        pages = iter(await self._replies([("ZREVRANGE", index, 0, last, "WITHSCORES") for index in indexes]))
+        found = []
+        for _ in kinds:
+            own = [next(pages) for _ in range(len(statuses) * len(self._partitions))]
+            places = sorted((float(page[at + 1]), page[at]) for page in own for at in range(0, len(page), 2))
+            found.append([job.decode() for _, job in reversed(places[-most:])])
+        return found
+
+    def _indexes(self, kinds: Sequence[str], statuses: Sequence[str]) -> list[str]:
+        """By kind, then by status, then by partition."""
+        return [
+            keys.index(f"status:{status}:kind:{kind}")
+            for kind in kinds
+            for status in statuses
+            for keys in self._partitions
+        ]
+
+    def _share(self, most: int) -> int:
+        """How many of each partition will mostly hold the newest of all: jobs are spread evenly."""
+        return min(most, 2 * most // len(self._partitions) + _SPARE)
+
+    async def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        if not commands:
+            return []
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                return await pipe.execute()
