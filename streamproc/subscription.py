@@ -150,5 +150,11 @@ class Subscription:
             # redis-py would connect again by itself, and subscribe to nothing.
             if connection is None or not connection.is_connected:
                 raise ServerUnavailable("the Redis server is gone")
-            with server_errors(), anyio.CancelScope(shield=True):
-                await connection.send_command(*command, check_health=False)
+            try:
+                with server_errors(), anyio.CancelScope(shield=True):
+                    await connection.send_command(*command, check_health=False)
+            except AttributeError as error:
+                if connection.is_connected:
+                    raise
+                # redis-py writes to what the reader has closed meanwhile, and set to None.
+                raise ServerUnavailable("the Redis server is gone") from error

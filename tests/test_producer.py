@@ -8,7 +8,7 @@ import pytest
 
 import streamproc
 from streamproc import JobCanceled, Producer
-from tests.support.producing import LogReader, wait_until
+from tests.support.producing import LogReader
 
 
 @pytest.fixture
@@ -306,48 +306,6 @@ def test_a_loop_that_breaks_off_says_how_far_it_came(sp: Producer, log: LogReade
     assert log.snapshot("j")["percent"] == 71.25
     assert log.types("j")[-1] == "job.failed"
     assert log.events("k")[-2]["percent"] == 99.0
-
-
-# What is asked of it -----------------------------------------------------------------------------------------------
-
-
-def test_a_checkpoint_stops_a_job_that_somebody_asked_to_stop(sp: Producer, log: LogReader) -> None:
-    log.serve("j", {"requested": "cancel"})
-    with pytest.raises(JobCanceled), sp.job("j") as job:
-        job.checkpoint()
-    sp.flush()
-    assert log.types("j") == ["job.started", "job.canceled"]
-
-
-def test_a_checkpoint_learns_of_a_wish_that_comes_later(sp: Producer, log: LogReader) -> None:
-    with sp.job("j") as job:
-        job.checkpoint()
-        assert job.requested is None
-        log.serve("j", {"requested": "cancel"})
-        wait_until(lambda: job.requested == "cancel")
-        with pytest.raises(JobCanceled):
-            job.checkpoint()
-
-
-def test_a_checkpoint_waits_while_the_job_is_paused(sp: Producer, log: LogReader) -> None:
-    log.serve("j", {"requested": "pause"})
-    passed = threading.Event()
-
-    def work() -> None:
-        with sp.job("j") as job:
-            job.checkpoint()
-            passed.set()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    wait_until(lambda: "job.paused" in log.types("j"))
-    log.serve("j", {"requested": None})
-    assert not passed.wait(0.05)
-    log.serve("j", {"requested": "resume"})
-    worker.join(20)
-    assert passed.is_set()
-    sp.flush()
-    assert log.types("j") == ["job.started", "job.paused", "job.resumed", "job.finished"]
 
 
 # What a programmer wrote wrong -------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Listening:
         self._thread = threading.Thread(target=self._run, name="streamproc-listener", daemon=True)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._change, self._end = asyncio.Event(), asyncio.Event()
+        self._looking: set[str] = set()
 
     def start(self) -> None:
         self._thread.start()
@@ -70,7 +72,8 @@ class Listening:
 
     def _signal(self, event: asyncio.Event) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(event.set)
+            with suppress(RuntimeError):  # it has just ended
+                self._loop.call_soon_threadsafe(event.set)
 
     def _run(self) -> None:
         try:
@@ -79,17 +82,23 @@ class Listening:
             self._ready.set()
 
     async def _main(self) -> None:
-        self._change, self._end = asyncio.Event(), asyncio.Event()
-        self._change.set()
         self._loop = asyncio.get_running_loop()
         self._ready.set()
+        while not self._end.is_set():
+            self._change.set()
+            try:
+                await self._listen()
+            except Exception:  # noqa: BLE001  (ours or a library's: without this thread no wish is heard any more)
+                _log.exception("what is asked of jobs isn't heard for a moment")
+                await anyio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
         if self._settings.over_http:
             async with open_gateway(self._settings.url, self._settings.token) as gateway:
                 await self._until_end(self._over_http, gateway)
         else:
             async with connect(self._settings.url) as client:
                 await self._until_end(self._over_redis, client)
-        self._loop = None
 
     async def _until_end(self, follow: Callable[[T, TaskGroup], Coroutine[Any, Any, None]], client: T) -> None:
         async with anyio.create_task_group() as tasks:
@@ -103,7 +112,9 @@ class Listening:
         keys, doubtful, following = await self._keys(client), set[str](), set[str]()
 
         def heard(channel: bytes, message: bytes) -> None:
-            self._see(channel.decode().partition(":live:")[2], message)
+            job = channel.decode().partition(":live:")[2]
+            self._looking.discard(job)
+            self._see(job, message)
 
         def restored() -> None:
             doubtful.update(self._wishes.watched())
@@ -123,7 +134,10 @@ class Listening:
             try:
                 await self._look(store, doubtful)  # at once, as somebody may wait for it
                 await self._subscribe(subscription, keys, following, watched)
-                await self._look(store, new)  # once more, for what came before the subscription
+                doubtful |= new  # for what came before the subscription
+                await self._look(store, doubtful)
+                if waiting.cancelled_caught:
+                    await subscription.ping()
             except ServerError as error:
                 _log.debug("what is asked of jobs isn't known: %s", error)
                 await anyio.sleep(_RETRY_SECONDS)
@@ -148,10 +162,16 @@ class Listening:
 
     async def _look(self, store: Store, doubtful: set[str]) -> None:
         while doubtful:
-            jobs = list(doubtful)[:_AT_ONCE]
-            for job, (_, snapshot) in zip(jobs, await store.current(jobs), strict=True):
-                self._see(job, snapshot)
-            doubtful.difference_update(jobs)
+            jobs = [doubtful.pop() for _ in range(min(len(doubtful), _AT_ONCE))]
+            self._looking = set(jobs)
+            try:
+                found = await store.current(jobs)
+            except ServerError:
+                doubtful.update(jobs)
+                raise
+            for job, (_, snapshot) in zip(jobs, found, strict=True):
+                if job in self._looking:  # a doorbell that has come meanwhile is newer
+                    self._see(job, snapshot)
 
     # Over HTTP ---------------------------------------------------------------------------------------------------
 
