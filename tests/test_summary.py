@@ -115,7 +115,7 @@ def test_estimates_did_not_hold_where_every_run_took_ten_times_as_long_as_the_on
     silent = [run(10**power, stages=[StagePath("Wait", 0, 1000 * 10**power)]) for power in range(6)]
     found = summed(silent)["calibration"]
     assert found["predictions"] > 0
-    assert found["p90_held"] < 0.7
+    assert found["p90_held"] < 0.9
 
 
 def test_of_runs_with_very_many_stages_only_the_newest_are_foretold() -> None:
