@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from streamproc.config import is_loopback
-from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob
+from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob, UnknownKind
 
 __all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
 
@@ -47,7 +47,7 @@ class Client:
     """Talks to one gateway.
 
     Every method raises `ServerUnavailable` where nobody answers, `Refused` where the gateway won't, and
-    `UnknownJob` where there is no such job.
+    `UnknownJob` or `UnknownKind` where there is no such thing.
 
     Args:
         http: with the gateway's address as its base.
@@ -68,16 +68,36 @@ class Client:
 
     async def jobs(self, status: str | None, kind: str | None, limit: int | None) -> AsyncIterator[Json]:
         """The newest jobs, page by page."""
+        wanted = {name: value for name, value in (("status", status), ("kind", kind)) if value is not None}
+        async for job in self._listed("jobs", wanted, limit):
+            yield job
+
+    async def kinds(self) -> AsyncIterator[Json]:
+        """All kinds of jobs by name, page by page."""
+        async for kind in self._listed("kinds", {}, None):
+            yield kind
+
+    async def kind(self, kind: str) -> bytes:
+        """What is told of one kind, as it is."""
+        try:
+            async with self._request("GET", f"/v1/kinds/{quote(kind, safe='')}") as response:
+                return await response.aread()
+        except Refused as error:
+            if error.problem.get("status") == 404:
+                raise UnknownKind(f"there are no jobs of kind {kind}") from error
+            raise
+
+    async def _listed(self, what: str, wanted: dict[str, str], limit: int | None) -> AsyncIterator[Json]:
         left = limit
-        params: dict[str, str | int] = {k: v for k, v in (("status", status), ("kind", kind)) if v is not None}
+        params: dict[str, str | int] = {**wanted}
         while left is None or left > 0:
             params["limit"] = _PAGE if left is None else min(_PAGE, left)
-            async with self._request("GET", "/v1/jobs", params=params) as response:
+            async with self._request("GET", f"/v1/{what}", params=params) as response:
                 page = msgspec.json.decode(await response.aread())
-            for job in page["jobs"]:
-                yield job
+            for item in page[what]:
+                yield item
             if left is not None:
-                left -= len(page["jobs"])
+                left -= len(page[what])
             if page["next"] is None:
                 return
             params["cursor"] = page["next"]

@@ -272,6 +272,42 @@ def test_where_nobody_answers_one_line_says_so(url: str) -> None:
     assert "127.0.0.1:1" in done.stderr
 
 
+# kinds ---------------------------------------------------------------------------------------------------------------
+
+
+def test_kinds_tells_what_is_active_and_how_runs_went(up: Up, namespace: str) -> None:
+    emit(
+        up,
+        {"job": f"{namespace}-a", "type": "job.started", "kind": namespace, "stages": [{"name": "Read"}]},
+        {"job": f"{namespace}-a", "type": "stage.skipped", "stage": "Read"},
+        {"job": f"{namespace}-a", "type": "job.finished"},
+        {"job": f"{namespace}-b", "type": "job.started", "kind": namespace},
+        {"job": f"{namespace}-b", "type": "job.failed"},
+        {"job": f"{namespace}-c", "type": "job.progressed", "percent": 25},
+        {"job": f"{namespace}-c", "type": "job.started", "kind": namespace},
+        {"job": f"{namespace}-d", "type": "job.queued", "kind": namespace},
+    )
+    [row] = [line for line in up.command("kinds").stdout.splitlines() if line.startswith(namespace)]
+    for told in ("1 running, 1 queued", "25.0", "50 %"):
+        assert told in row
+    listed = [json.loads(line) for line in up.command("kinds", "--json").stdout.splitlines()]
+    assert namespace in [kind["kind"] for kind in listed]
+
+    shown = up.command("kinds", namespace).stdout
+    assert row in shown
+    assert re.search(r"^Read +1 +100 %$", shown, re.MULTILINE)
+    assert {line.split()[2] for line in shown.splitlines() if line.endswith(" s")} == {"failed", "finished"}
+    assert "waited in the queue: 0.0 s (median), 0.0 s (p90)" in shown
+    told = json.loads(up.command("kinds", namespace, "--json").stdout)
+    assert told.items() >= next(kind for kind in listed if kind["kind"] == namespace).items()
+
+
+def test_a_kind_that_nobody_has_used_is_not_found(up: Up) -> None:
+    done = up.command("kinds", "no/such kind")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "there are no jobs of kind no/such kind" in done.stderr
+
+
 # projector and gateway -----------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
 from streamproc.cli.emit import emit
 from streamproc.cli.options import Commands
-from streamproc.cli.reading import jobs, replay, show, watch
+from streamproc.cli.reading import jobs, kinds, replay, show, watch
 from streamproc.cli.run import run
 from streamproc.cli.servers import gateway, projector, up
 
@@ -19,7 +19,7 @@ Exit codes:
   1  it failed: a watched job failed or was canceled, a check of doctor failed
   2  a flag, a setting or an event was refused
   3  a server or a gateway can't be reached, or can't serve
-  4  there is no such job
+  4  there is no such job, or kind of jobs
   5  the data folder is in use
 
 run exits as its command does: 127 where there is none, 126 where it can't be run, 128 and more after a signal.
@@ -32,5 +32,5 @@ def main() -> None:
     """Progress of long-running jobs, on Redis Streams."""
 
 
-for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, replay, doctor):
+for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, kinds, replay, doctor):
     main.add_command(_command)

@@ -15,6 +15,7 @@ from streamproc.errors import (
     DataInUse,
     StreamprocError,
     UnknownJob,
+    UnknownKind,
 )
 
 __all__ = ["REFUSED", "Command", "Commands", "Failure", "Setting", "config_of", "run", "say", "settings", "warn"]
@@ -40,7 +41,7 @@ class Failure(click.ClickException):
     def of(cls, error: StreamprocError) -> "Failure":
         """The failure that an error of ours means for the command."""
         match error:
-            case UnknownJob():
+            case UnknownJob() | UnknownKind():
                 code = NOT_FOUND
             case DataInUse():
                 code = IN_USE

@@ -1,4 +1,4 @@
-"""The commands that read: jobs, one job, its life, and the log."""
+"""The commands that read: jobs, one job, its life, kinds, and the log."""
 
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ import msgspec
 from streamproc.cli.options import Command, Failure, Setting, run
 from streamproc.config import DEFAULT_PORT
 
-__all__ = ["jobs", "replay", "show", "source", "watch"]
+__all__ = ["jobs", "kinds", "replay", "show", "source", "watch"]
 
 _STATUSES: Final = ("queued", "started", "running", "paused", "finished", "failed", "canceled")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,6 +120,31 @@ async def _draw(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
                 said = plain_line(job)
                 click.echo(said, err=True)
     return job
+
+
+@click.command(cls=Command)
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a kind; of KIND all that is told.")
+@source
+def kinds(kind: str | None, as_json: bool, url: str, namespace: str) -> None:
+    """List the kinds of jobs, or show KIND: its stages, its latest runs, and how often estimates held."""
+    from streamproc.access import open_client
+
+    async def main() -> list[bytes]:
+        async with open_client(url, namespace) as client:
+            if kind is not None:
+                return [await client.kind(kind)]
+            return [msgspec.json.encode(each) async for each in client.kinds()]
+
+    found = run(main)
+    if as_json:
+        for each in found:
+            click.echo(each)
+    else:
+        from streamproc.cli import bars, tables
+
+        decoded = [msgspec.json.decode(each) for each in found]
+        bars.show(tables.kinds_table(decoded) if kind is None else tables.kind_details(decoded[0]))
 
 
 @click.command(cls=Command)
