@@ -114,7 +114,8 @@ class Line:
     async def reply(self) -> Any:
         """The reply to the first command that has had none. Raises as `call` does."""
         with server_errors():
-            return await self._connection.read_response()
+            # Else the connection would be taken from under who sends, or be made anew by it.
+            return await self._connection.read_response(disconnect_on_error=False)
 
 
 @asynccontextmanager
