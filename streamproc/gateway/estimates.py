@@ -1,6 +1,5 @@
-"""Snapshots on their way out get their estimates here. What is known of a kind is kept for some seconds."""
+"""Snapshots on their way out get their estimates here."""
 
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,28 +7,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from streamproc.errors import ServerError
+from streamproc.kinds import Kinds
 from streamproc.projection import Estimator
 from streamproc.store import Store
 
 __all__ = ["Estimates"]
 
-_logger = logging.getLogger("streamproc.gateway")
-
 _FRESH_SECONDS: Final = 5.0
 _AGAIN_MS: Final = 250
 """A snapshot that goes to many clients is worked out once in this time."""
-_RUNS: Final = 100
-_MOST_KINDS: Final = 1000
 _MOST_JOBS: Final = 10_000
-
-
-class _Known(Struct):
-    """What is known of a kind, of which runs, and when that was read."""
-
-    learned: Any
-    newest: list[bytes]
-    read: float
 
 
 class _Served(Struct):
@@ -50,20 +37,18 @@ class Estimates:
     """
 
     def __init__(self, store: Store, estimator: Estimator) -> None:
-        self._store = store
         self._estimator = estimator
-        self._kinds: OrderedDict[str, _Known] = OrderedDict()
+        self._kinds = Kinds(store, estimator.learn, _FRESH_SECONDS)
         self._jobs: OrderedDict[str, _Served] = OrderedDict()
-        self._ahead = 0
 
     async def served(self, job: str, snapshot: bytes) -> bytes:
         """A stored snapshot as it goes out."""
-        now = time.time_ns() // 1_000_000 + self._ahead
+        now = time.time_ns() // 1_000_000 + self._kinds.ahead
         last = self._jobs.get(job)
         if last is not None and last.stored == snapshot and now - last.at < _AGAIN_MS:
             return last.served
         kind = self._estimator.kind(snapshot)
-        learned = None if kind is None else await self._learned(kind)
+        learned = None if kind is None else await self._kinds.learned(kind)
         shown = None if last is None else last.shown
         served, shown = self._estimator.served(snapshot, learned, now, shown)
         self._jobs[job] = _Served(snapshot, now, served, shown)
@@ -75,22 +60,3 @@ class Estimates:
     async def all_served(self, jobs: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """Many, in their order."""
         return [await self.served(job, snapshot) for job, snapshot in jobs]
-
-    async def _learned(self, kind: str) -> Any:
-        known = self._kinds.get(kind)
-        now = time.monotonic()
-        if known is not None and now - known.read < _FRESH_SECONDS:
-            return known.learned
-        try:
-            runs, server_ms = await self._store.runs(kind, _RUNS)
-        except ServerError as error:
-            _logger.debug("the runs of kind %s can't be read: %s", kind, error)
-            return known.learned if known is not None else None  # less is known, but the snapshot goes out
-        self._ahead = server_ms - time.time_ns() // 1_000_000
-        if known is None or known.newest != runs:
-            known = self._kinds[kind] = _Known(self._estimator.learn(runs), runs, now)
-        known.read = now
-        self._kinds.move_to_end(kind)
-        if len(self._kinds) > _MOST_KINDS:
-            self._kinds.popitem(last=False)
-        return known.learned

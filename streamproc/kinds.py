@@ -1,0 +1,65 @@
+"""What is learned of kinds of jobs by their runs, kept for some seconds."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from streamproc.errors import ServerError
+from streamproc.store import Store
+
+__all__ = ["Kinds"]
+
+_logger = logging.getLogger("streamproc.kinds")
+
+_RUNS: Final = 100
+_MOST_KINDS: Final = 1000
+
+
+class _Known(Struct):
+    """What is known of a kind, of which runs, and when that was read."""
+
+    learned: Any
+    newest: list[bytes]
+    read: float
+
+
+class Kinds:
+    """What is known of the kinds of a namespace's jobs.
+
+    Args:
+        store: where their runs are.
+        learn: makes of runs, the oldest first, what is known of their kind.
+        fresh_seconds: how long that holds until the runs are read again.
+    """
+
+    def __init__(self, store: Store, learn: Callable[[Sequence[bytes]], Any], fresh_seconds: float) -> None:
+        self.ahead = 0
+        """How far the server's clock is ahead of ours, in ms, by the last reading."""
+        self._store = store
+        self._learn = learn
+        self._fresh_seconds = fresh_seconds
+        self._kinds: OrderedDict[str, _Known] = OrderedDict()
+
+    async def learned(self, kind: str) -> Any:
+        """What is known of a kind; None where that can't be read, and never could."""
+        known = self._kinds.get(kind)
+        now = time.monotonic()
+        if known is not None and now - known.read < self._fresh_seconds:
+            return known.learned
+        try:
+            runs, server_ms = await self._store.runs(kind, _RUNS)
+        except ServerError as error:
+            _logger.debug("the runs of kind %s can't be read: %s", kind, error)
+            return known.learned if known is not None else None
+        self.ahead = server_ms - time.time_ns() // 1_000_000
+        if known is None or known.newest != runs:
+            known = self._kinds[kind] = _Known(self._learn(runs), runs, now)
+        known.read = now
+        self._kinds.move_to_end(kind)
+        if len(self._kinds) > _MOST_KINDS:
+            self._kinds.popitem(last=False)
+        return known.learned
