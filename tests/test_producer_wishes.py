@@ -25,8 +25,9 @@ def sp(stack: Stack) -> Iterator[Producer]:
 
 @pytest.fixture
 def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks now and then: a wish is heard, or seen when a connection is new."""
+    """Nobody looks now and then, or connects anew: a wish is heard, or seen when a connection is new."""
     monkeypatch.setattr(ROUND, 3600)
+    monkeypatch.setattr("streamproc.subscription._SILENCE_SECONDS", 3600)
 
 
 def listeners() -> list[threading.Thread]:

@@ -9,7 +9,7 @@ import pytest
 from anyio import to_thread
 
 import streamproc
-from streamproc import Producer
+from streamproc import Producer, ServerUnavailable
 from streamproc.store import Store
 from streamproc.subscription import Subscription
 from tests.support.producing import LogReader, wait_until
@@ -28,8 +28,9 @@ def sp(stack: Stack) -> Iterator[Producer]:
 
 @pytest.fixture
 def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks now and then: a wish is heard, or seen when a connection is new."""
+    """Nobody looks now and then, or connects anew: a wish is heard, or seen when a connection is new."""
     monkeypatch.setattr(ROUND, 3600)
+    monkeypatch.setattr("streamproc.subscription._SILENCE_SECONDS", 3600)
 
 
 def listeners() -> list[threading.Thread]:
@@ -64,7 +65,9 @@ def test_a_wish_that_comes_between_the_first_look_and_the_subscription_is_learnt
             await to_thread.run_sync(lambda: stack.wait_for(job_id, requested="pause"))
         await subscribe(self, channel)
 
-    with sp.job(f"{job_id}-first"), sp.job(job_id) as job:
+    with sp.job(f"first-{job_id}") as first, sp.job(job_id) as job:
+        assert first.requested is None
+        wait_until(lambda: stack.log.client.pubsub_shardchannels(f"*:live:first-{job_id}"))
         monkeypatch.setattr(Subscription, "subscribe", late)
         assert job.requested is None
         wait_until(lambda: job.requested == "pause")
@@ -162,11 +165,18 @@ def test_a_silent_subscription_is_pinged_and_kept(own_server: Server, monkeypatc
         wait_until(lambda: [client["cmd"] for client in log.client.client_list(_type="pubsub")] == ["ping"])
 
 
-def test_an_error_that_nobody_thought_of_is_logged_and_wishes_are_heard_again(
-    stack: Stack, sp: Producer, job_id: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.usefixtures("no_rounds")
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ServerUnavailable("gone")])
+def test_a_look_that_fails_is_done_again_and_an_error_that_nobody_thought_of_is_logged(
+    stack: Stack,
+    sp: Producer,
+    job_id: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     current = Store.current
-    errors = [ZeroDivisionError()]
+    errors: list[Exception] = []
 
     async def fail(self: Store, jobs: list[str]) -> Any:
         if errors:
@@ -175,10 +185,13 @@ def test_an_error_that_nobody_thought_of_is_logged_and_wishes_are_heard_again(
 
     monkeypatch.setattr("streamproc.producer.listening._RETRY_SECONDS", 0.05)
     monkeypatch.setattr(Store, "current", fail)
-    with sp.job(job_id) as job:
-        assert job.requested is None
-        stack.ask(job_id, "pause")
+    stack.ask(job_id, "pause")
+    stack.wait_for(job_id, requested="pause")
+    with sp.job(f"first-{job_id}") as first, sp.job(job_id) as job:
+        assert first.requested is None
+        wait_until(lambda: stack.log.client.pubsub_shardchannels(f"*:live:first-{job_id}"))
+        errors.append(error)
         wait_until(lambda: job.requested == "pause")
-    (record,) = caplog.records
-    assert record.message == "what is asked of jobs isn't heard for a moment"
-    assert record.exc_info is not None
+    assert [(record.message, bool(record.exc_info)) for record in caplog.records] == [
+        ("what is asked of jobs isn't heard for a moment", True)
+    ] * isinstance(error, ZeroDivisionError)
