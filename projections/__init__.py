@@ -6,9 +6,10 @@ from projections.eta import Eta
 from projections.history import History
 from projections.serving import Estimator
 from projections.snapshot import Snapshot
+from projections.stalls import Stalls
 from streamproc.projection import AnyProjection
 
-__all__ = ["ALL", "ESTIMATOR"]
+__all__ = ["ALL", "ESTIMATOR", "STALLS"]
 
 ALL: Final[tuple[AnyProjection, ...]] = (Snapshot(), History(), Eta())
 """In the order in which they fold: the snapshot marks the events that have no effect, the history keeps the marks, and
@@ -16,3 +17,6 @@ the eta goes by the snapshot."""
 
 ESTIMATOR: Final = Estimator()
 """What a gateway makes estimates with."""
+
+STALLS: Final = Stalls()
+"""What a projector finds the jobs with that have been silent for too long."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ __all__ = ["DEFAULT_PORT", "DEFAULT_REDIS_PORT", "Config", "is_loopback"]
 
 DEFAULT_PORT: Final = 8700
 DEFAULT_REDIS_PORT: Final = 8701
+_MOST_STALL_SECONDS: Final = 365 * 86_400
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -27,6 +29,8 @@ class Config(Struct, frozen=True, kw_only=True):
         insecure: let the gateway listen beyond loopback without authentication.
         lease_seconds: how long an owner may be silent before another takes its partitions.
         cache_bytes: memory for job states in a projector; the least recently used go first.
+        stall_seconds: how long jobs of a kind may be silent, instead of what its runs have taught; ``*`` is for all
+            kinds that aren't named, and for jobs without.
     """
 
     redis: str = f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
@@ -37,6 +41,7 @@ class Config(Struct, frozen=True, kw_only=True):
     insecure: bool = False
     lease_seconds: float = 5.0
     cache_bytes: int = 512 * 1024 * 1024
+    stall_seconds: Mapping[str, float] = {}
 
     @property
     def redis_shown(self) -> str:
@@ -63,6 +68,9 @@ class Config(Struct, frozen=True, kw_only=True):
             wrong.append(f"lease_seconds: {self.lease_seconds} must be 0.5 to 300")
         if self.cache_bytes < 1024 * 1024:
             wrong.append(f"cache_bytes: {self.cache_bytes} must be at least 1 MiB")
+        for kind, seconds in self.stall_seconds.items():
+            if not 1 <= seconds <= _MOST_STALL_SECONDS:
+                wrong.append(f"stall_seconds: {seconds:g} of {kind!r} must be 1 to {_MOST_STALL_SECONDS:,}, a year")
         if wrong:
             raise ConfigError("\n".join(wrong))
         return self

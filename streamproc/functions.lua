@@ -1,7 +1,7 @@
 #!lua name=streamproc
 -- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
 -- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
-local VERSION = 2
+local VERSION = 3
 
 local function refuse_type(key, wanted)
   local reply = redis.pcall('TYPE', key)
@@ -209,6 +209,21 @@ local function commit(keys, args)
   return redis.status_reply('OK')
 end
 
+-- Append what a sweep of a partition has decided, as its owner.
+-- KEYS owner log   ARGV holder payload...
+-- Returns the position of the last.
+local function sweep(keys, args)
+  local holder = redis.pcall('GET', keys[1])
+  if failed(holder) then return refuse_type(keys[1], 'string') end
+  if holder ~= args[1] then
+    return redis.error_reply('FENCED the lease is held by ' .. (holder or 'nobody'))
+  end
+  if failed(redis.pcall('XLEN', keys[2])) then return refuse_type(keys[2], 'stream') end
+  local position
+  for i = 2, #args do position = redis.call('XADD', keys[2], '*', 'e', args[i]) end
+  return position
+end
+
 -- Create a job once. KEYS created log   ARGV digest payload keep_seconds
 -- Returns {1, position}, {0} where it was created with the same content, {-1} with other content.
 local function create(keys, args)
@@ -230,4 +245,5 @@ redis.register_function('sp_renew', renew)
 redis.register_function('sp_release', release)
 redis.register_function('sp_announce', announce)
 redis.register_function('sp_commit', commit)
+redis.register_function('sp_sweep', sweep)
 redis.register_function('sp_create', create)

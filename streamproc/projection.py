@@ -10,10 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from streamproc.events import RecordedEvent
+from streamproc.events import Event, RecordedEvent
 from streamproc.position import millis, parse_rfc3339, rfc3339
 
-__all__ = ["Changes", "Estimator", "Projection", "millis", "parse_rfc3339", "rfc3339"]
+__all__ = ["Changes", "Estimator", "Projection", "Silence", "Stalls", "millis", "parse_rfc3339", "rfc3339"]
 
 S = TypeVar("S")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -109,6 +109,48 @@ class Estimator(Protocol):
             now: the server's time, in ms since 1970.
             shown: what came back when the job was served last, or None.
         """
+
+
+class Silence(Struct, frozen=True):
+    """How long a job has said nothing of its progress. Times are in ms since 1970.
+
+    Args:
+        job: its id.
+        kind: its kind, whose runs tell how long is too long.
+        attempt: the current one.
+        since: when it reported progress, or was taken up, last.
+        heard: when its worker was heard of last at all; None where that was never.
+        usual: the longest silence that it has come back from, in ms.
+    """
+
+    job: str
+    kind: str | None
+    attempt: int
+    since: int
+    heard: int | None
+    usual: int
+
+
+class Stalls(Protocol):
+    """What a sweeper needs to find the jobs that have been silent for too long. It is chosen with the projections."""
+
+    indexes: tuple[str, ...]
+    """Which lists of jobs those can be on."""
+
+    least: int
+    """Below this no silence is too long, in ms, unless a setting says so."""
+
+    def silence(self, snapshot: bytes) -> Silence | None:
+        """The silence of a job, by its stored snapshot; None where it can't stall, or is known to have."""
+
+    def learn(self, runs: Sequence[bytes]) -> Any:
+        """What runs of a kind teach, the oldest first."""
+
+    def patience(self, silence: Silence, kind: Any) -> int:
+        """How long a silence may last, in ms; `kind` is what `learn` made of its kind's runs, or None."""
+
+    def event(self, silence: Silence, now: int) -> Event:
+        """What is appended where it has lasted for too long."""
 
 
 AnyProjection = Projection[Any]

@@ -28,9 +28,10 @@ What each failure does.
 - *A key holds another type, the Function or the group is gone*: the commit is refused whole and said on the log. The
   partition is given up and tried again later; nothing is skipped.
 - *The process is killed*: its leases expire, others take over from the cursors.
+- *A job falls silent*: that is the sweeper's, who only appends to the log, with the lease in hand.
 - *It is told to stop*: batches on their way are committed, leases released, and the others told.
 
-Time, where it matters (leases, members), is the server's.
+Time, where it matters (leases, members, silences), is the server's.
 """
 
 import logging
@@ -50,8 +51,10 @@ from streamproc.inspection import check_server
 from streamproc.log import Entry, Log, open_namespace
 from streamproc.owned import Owned, Partition
 from streamproc.ownership import Ownership
-from streamproc.projection import AnyProjection
+from streamproc.projection import AnyProjection, Stalls
 from streamproc.store import COMMIT, Commit, Store
+from streamproc.sweeper import Sweeper
+from streamproc.sweeps import Sweeps
 
 __all__ = ["Projector", "run"]
 
@@ -83,6 +86,7 @@ class Projector:
         commits: the line that commits are sent on.
         store: over a client of its own.
         ownership: this process as a member of the group.
+        sweeper: for the partitions that are owned.
         projections: in the order in which they fold.
         config: lease and cache.
         partitions: how many there are.
@@ -94,6 +98,7 @@ class Projector:
         commits: Line,
         store: Store,
         ownership: Ownership,
+        sweeper: Sweeper,
         projections: Sequence[AnyProjection],
         config: Config,
         partitions: int,
@@ -102,6 +107,7 @@ class Projector:
         self._commits = commits
         self._store = store
         self._cache = Cache(projections, config.cache_bytes)
+        self._sweeper = sweeper
         self._count = partitions
         self._owned = Owned(ownership, partitions, config.lease_seconds, self._cache.drop)
         self._ready: list[Sent] = []
@@ -120,6 +126,7 @@ class Projector:
             tasks.start_soon(self._read_forever, deliver.send)
             tasks.start_soon(self._fold_forever, reads)
             tasks.start_soon(self._finish_forever)
+            tasks.start_soon(self._sweeper.run, self._owned.partitions)
             await stop.wait()
             await self._owned.leave()
             tasks.cancel_scope.cancel()
@@ -252,6 +259,7 @@ class Projector:
 async def run(
     config: Config,
     projections: Sequence[AnyProjection],
+    stalls: Stalls,
     *,
     stop: anyio.Event,
     started: Callable[[], None] = lambda: None,
@@ -259,8 +267,9 @@ async def run(
     """Project until `stop` is set. Once it has started, it waits for a server that is gone and goes on.
 
     Args:
-        config: where the server is, lease and cache.
+        config: where the server is, lease, cache, and how long jobs may be silent.
         projections: in the order in which they fold.
+        stalls: finds jobs that are silent for too long.
         stop: set it to finish what is on its way and hand over.
         started: called once, when this process is a member and has its first partitions.
 
@@ -283,7 +292,7 @@ async def run(
     member = secrets.token_hex(8)
     while not stop.is_set():
         try:
-            await _run_once(config, projections, member, stop, on_start)
+            await _run_once(config, projections, stalls, member, stop, on_start)
         except* ServerUnavailable as group:
             error = _first(group)
             if not has_started:
@@ -305,7 +314,12 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def _run_once(
-    config: Config, projections: Sequence[AnyProjection], member: str, stop: anyio.Event, started: Callable[[], None]
+    config: Config,
+    projections: Sequence[AnyProjection],
+    stalls: Stalls,
+    member: str,
+    stop: anyio.Event,
+    started: Callable[[], None],
 ) -> None:
     """One connection's life."""
     async with connect(config.redis) as client, connect(config.redis, timeout=_BLOCK_MS / 1000 + 10) as reader:
@@ -315,7 +329,8 @@ async def _run_once(
         keys = await open_namespace(client, config.namespace, config.partitions)
         ownership = Ownership(client, keys, config.lease_seconds, member)
         async with line(client) as commits:
-            projector = Projector(
-                Log(reader, keys), commits, Store(client, keys), ownership, projections, config, len(keys.partitions)
-            )
+            store = Store(client, keys)
+            sweeper = Sweeper(Sweeps(client), store, stalls, config.stall_seconds)
+            log = Log(reader, keys)
+            projector = Projector(log, commits, store, ownership, sweeper, projections, config, len(keys.partitions))
             await projector.run(stop, started)

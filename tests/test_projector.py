@@ -8,7 +8,7 @@ import pytest
 from anyio import to_thread
 from redis.asyncio import Redis
 
-from projections import ALL
+from projections import ALL, STALLS
 from projections.history import History
 from projections.job import State
 from projections.snapshot import Snapshot
@@ -235,5 +235,5 @@ async def test_a_key_that_holds_something_else_stops_its_partition_until_it_is_m
 async def test_a_server_that_is_not_there_at_the_start_is_named() -> None:
     config = Config(redis=f"redis://:secret@127.0.0.1:{free_port()}/0")
     with pytest.raises(ServerUnavailable, match=r"no Redis server answers at redis://\*\*\*@127.0.0.1") as raised:
-        await projector.run(config, ALL, stop=anyio.Event())
+        await projector.run(config, ALL, STALLS, stop=anyio.Event())
     assert "secret" not in str(raised.value)

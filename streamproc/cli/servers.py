@@ -84,7 +84,7 @@ def up(
 @_json
 def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
     """Run a projector: fold its share of the partitions, until SIGTERM."""
-    from projections import ALL
+    from projections import ALL, STALLS
     from streamproc import projector as role
 
     _log_to_stderr()
@@ -102,7 +102,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
         async with stopping_by_signals() as stopping, anyio.create_task_group() as tasks:
             if until_stdin_closes:
                 tasks.start_soon(stop_at_end_of_stdin, stopping)
-            await role.run(config, ALL, stop=stopping.asked, started=started)
+            await role.run(config, ALL, STALLS, stop=stopping.asked, started=started)
             tasks.cancel_scope.cancel()
 
     run(main)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import anyio
 from redis.asyncio import Redis
 
-from projections import ALL
+from projections import ALL, STALLS
 from streamproc import projector
 from streamproc.config import Config
 from streamproc.keys import Keys
@@ -22,7 +22,7 @@ async def projecting(config: Config, projections: Sequence[AnyProjection] = ALL)
     stop, ready = anyio.Event(), anyio.Event()
 
     async def run() -> None:
-        await projector.run(config, projections, stop=stop, started=ready.set)
+        await projector.run(config, projections, STALLS, stop=stop, started=ready.set)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)

@@ -1,0 +1,150 @@
+"""The sweeper: finds jobs that have been silent for too long, and says so in the log, once for each silence.
+
+The owner of a partition sweeps it: it walks the lists of the jobs that can stall, reads the snapshots of those that
+may have by now, and appends its decisions as the owner. Where the lease is lost nothing is appended. Which silence is
+too long, `streamproc.projection.Stalls` knows.
+
+Time is the server's, but no later than what is folded: while folding lags behind, the silence isn't the jobs'. And a
+partition that was just taken, or to which something was appended, is swept again once all that its log held then is
+folded. So each decision, one of an earlier owner too, shows in the snapshots before the next is made. Should a job
+go on while it is found to be silent, the fold sees that the decision isn't true at its place in the log.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import anyio
+
+from streamproc.errors import Fenced, ServerError, ServerUnavailable
+from streamproc.kinds import Kinds
+from streamproc.owned import Partition
+from streamproc.position import key, millis
+from streamproc.projection import Silence, Stalls
+from streamproc.store import Store
+from streamproc.sweeps import Folded, Sweeps
+from streamproc.wire import encode
+
+__all__ = ["Sweeper"]
+
+_logger = logging.getLogger("streamproc.projector")
+
+_MOST_SECONDS: Final = 5.0
+_FRESH_SECONDS: Final = 60.0
+_PAGE: Final = 1000
+_AT_ONCE: Final = 100
+_LISTED_PER_SECOND: Final = 100_000
+_READ_PER_SECOND: Final = 5000
+"""A sweep takes its time, so that folding doesn't wait for it."""
+_MOST_DUE: Final = 200_000
+"""For so many jobs it is kept when they are due; more of them are read in each sweep."""
+
+
+class _Swept:
+    """What is kept of a partition from sweep to sweep: when jobs are due, and what has to be folded first."""
+
+    __slots__ = ("due", "partition", "wait_for")
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.due: dict[bytes, int] = {}
+        self.wait_for: str | None = None
+
+    def now(self, folded: Folded) -> int | None:
+        """Up to when the silences of its jobs are known, in ms; None where it isn't time for a sweep."""
+        if self.wait_for is None:
+            self.wait_for = folded.end
+        cursor = key(folded.cursor)
+        if cursor < key(self.wait_for):
+            return None
+        return folded.now if cursor >= key(folded.end) else millis(folded.cursor)
+
+
+class Sweeper:
+    """Sweeps partitions that are ours.
+
+    Args:
+        sweeps: over a client of which no connection blocks.
+        store: likewise.
+        stalls: which silence is too long.
+        limits: instead, for some kinds, in seconds; ``*`` is for all others.
+    """
+
+    def __init__(self, sweeps: Sweeps, store: Store, stalls: Stalls, limits: Mapping[str, float]) -> None:
+        self._sweeps = sweeps
+        self._store = store
+        self._stalls = stalls
+        self._limits: dict[str | None, int] = {kind: round(1000 * seconds) for kind, seconds in limits.items()}
+        self._least = min([stalls.least, *self._limits.values()])
+        self._kinds = Kinds(store, stalls.learn, _FRESH_SECONDS)
+        self._swept: dict[int, _Swept] = {}
+
+    async def run(self, partitions: Mapping[int, Partition]) -> None:
+        """Sweep the partitions that are there each time, until cancelled. Raises `ServerUnavailable`."""
+        pause = min(_MOST_SECONDS, self._least / 6000)
+        while True:
+            await anyio.sleep(pause)
+            for partition in list(partitions.values()):
+                try:
+                    await self.sweep(partition)
+                except Fenced:
+                    pass  # its new owner sweeps it
+                except ServerUnavailable:
+                    raise
+                except ServerError as error:
+                    _logger.error("partition %d cannot be swept: %s", partition.number, error)
+            self._swept = {number: swept for number, swept in self._swept.items() if number in partitions}
+
+    async def sweep(self, partition: Partition) -> None:
+        """Look once at all jobs of a partition that are due. Raises `Fenced` where it isn't ours any more."""
+        swept = self._swept.get(partition.number)
+        if swept is None or swept.partition is not partition:
+            swept = self._swept[partition.number] = _Swept(partition)
+        keys = partition.lease.keys
+        now = swept.now(await self._sweeps.folded(keys))
+        if now is None:
+            return
+        due: dict[bytes, int] = {}
+        room = _MOST_DUE // len(self._swept)
+        for index in self._stalls.indexes:
+            listed = await self._sweeps.count(keys, index, now - self._least)
+            for at in range(0, listed, _PAGE):
+                jobs = await self._sweeps.listed(keys, index, at, min(_PAGE, listed - at))
+                before = [(job, swept.due.get(job, 0)) for job in jobs]
+                due.update(item for item in before if item[1] > now)
+                wanted = [job for job, when in before if when <= now]
+                for first in range(0, len(wanted), _AT_ONCE):
+                    found = await self._look(swept, wanted[first : first + _AT_ONCE], now)
+                    if len(due) < room:
+                        due.update(found)
+                await anyio.sleep(len(jobs) / _LISTED_PER_SECOND)
+        swept.due = due
+
+    async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> dict[bytes, int]:
+        """Append what is to be said of jobs. Returns when each of them has to be looked at again."""
+        lease = swept.partition.lease
+        found = await self._store.load([(lease.keys.state(job.decode()), ["snapshot"]) for job in jobs])
+        due = dict.fromkeys(jobs, now + self._least)
+        payloads = []
+        for job, (snapshot,) in zip(jobs, found, strict=True):
+            silence = None if snapshot is None else self._stalls.silence(snapshot)
+            if silence is None:
+                continue
+            end = silence.since + await self._patience(silence)
+            if end <= now:
+                payloads.append(encode(self._stalls.event(silence, now)))
+            else:
+                due[job] = end
+        if payloads:
+            swept.wait_for = await self._sweeps.append(lease, payloads)
+            _logger.info("partition %d: %d silent jobs have stalled", lease.keys.partition, len(payloads))
+        await anyio.sleep(len(jobs) / _READ_PER_SECOND)
+        return due
+
+    async def _patience(self, silence: Silence) -> int:
+        """How long this silence may last, in ms."""
+        limit = self._limits.get(silence.kind, self._limits.get("*"))
+        if limit is not None:
+            return limit
+        learned = None if silence.kind is None else await self._kinds.learned(silence.kind)
+        return self._stalls.patience(silence, learned)

@@ -1,0 +1,72 @@
+"""What a sweep of a partition reads, and the one thing that it writes: events, as the partition's owner."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from streamproc.connection import call, server_errors
+from streamproc.keys import PartitionKeys
+from streamproc.ownership import Lease
+from streamproc.position import START
+
+__all__ = ["Folded", "Sweeps"]
+
+
+class Folded(Struct, frozen=True):
+    """How far a partition is folded.
+
+    Args:
+        cursor: where the commits are.
+        end: the position of the newest entry in the log.
+        now: the server's time, in ms since 1970.
+    """
+
+    cursor: str
+    end: str
+    now: int
+
+
+class Sweeps:
+    """The commands of a sweep.
+
+    Args:
+        client: its connections are used; none blocks.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def folded(self, keys: PartitionKeys) -> Folded:
+        """How far a partition is folded now."""
+        with server_errors():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.time()
+                pipe.hget(keys.group, "cursor")
+                pipe.execute_command("XREVRANGE", keys.log, "+", "-", "COUNT", 1)
+                (seconds, micros), cursor, newest = await pipe.execute()
+        end = newest[0][0].decode() if newest else START
+        return Folded(cursor.decode() if cursor else START, end, seconds * 1000 + micros // 1000)
+
+    async def count(self, keys: PartitionKeys, index: str, until: int) -> int:
+        """How many jobs of an index were created up to a time, in ms since 1970. They are its first."""
+        jobs: int = await call(self._client, "ZCOUNT", keys.index(index), "-inf", until)
+        return jobs
+
+    async def listed(self, keys: PartitionKeys, index: str, after: int, count: int) -> list[bytes]:
+        """Up to `count` jobs of an index, after so many. Where jobs leave it meanwhile, some are passed over."""
+        jobs: list[bytes] = await call(self._client, "ZRANGE", keys.index(index), after, after + count - 1)
+        return jobs
+
+    async def append(self, lease: Lease, payloads: Sequence[bytes]) -> str:
+        """Append checked payloads to the log of a partition. Returns the position of the last.
+
+        Raises:
+            Fenced: the lease isn't ours any more, and nothing was appended.
+            ServerUnavailable: nobody knows whether they were.
+        """
+        keys = lease.keys
+        position: bytes = await call(
+            self._client, "FCALL", "sp_sweep", 2, keys.owner, keys.log, lease.holder, *payloads
+        )
+        return position.decode()

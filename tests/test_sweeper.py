@@ -1,0 +1,283 @@
+"""The sweeper on a real server: which silences it finds, and that it tells of each once, and only as the owner."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from projections import STALLS
+from projections.paths import Run
+from streamproc.config import Config
+from streamproc.connection import call, connect, ensure_functions
+from streamproc.errors import Fenced
+from streamproc.keys import Keys
+from streamproc.log import open_namespace
+from streamproc.owned import Partition
+from streamproc.ownership import Lease, Ownership
+from streamproc.store import Store
+from streamproc.sweeper import Sweeper
+from streamproc.sweeps import Sweeps
+from tests.support.folding import refolded, stored
+from tests.support.running import caught_up, projecting
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = 60.0
+
+
+class Field:
+    """One partition, whose log tells of the past: a sweep needn't wait for silences."""
+
+    def __init__(self, client: Redis, keys: Keys, config: Config) -> None:
+        self.client = client
+        self.keys = keys
+        self.config = config
+        self.partition = keys.partitions[0]
+        self.ownership = Ownership(client, keys, 60.0, "me")
+
+    async def now(self) -> float:
+        """The server's time, in seconds since 1970."""
+        seconds, micros = await self.client.time()
+        return float(seconds + micros / 1e6)
+
+    async def past(self, ago: float, job: str, event: str, **fields: Any) -> None:
+        """Append an event as if it had been so many seconds ago. The next one has to be later."""
+        payload = json.dumps({"job": job, "type": event} | fields)
+        await call(self.client, "XADD", self.partition.log, f"{1000 * (await self.now() - ago):.0f}-*", "e", payload)
+
+    async def fold(self) -> None:
+        """Let a projector fold all that the log holds, and hand over. It doesn't live to sweep."""
+        async with projecting(self.config):
+            await caught_up(self.client, self.keys)
+
+    async def held(self) -> Partition:
+        """The partition, as one that is ours."""
+        lease = await self.ownership.acquire(0)
+        assert lease is not None
+        return Partition(lease)
+
+    def sweeper(self, **limits: float) -> Sweeper:
+        return Sweeper(Sweeps(self.client), Store(self.client, self.keys), STALLS, limits)
+
+    async def sweep(self, **limits: float) -> list[dict[str, Any]]:
+        """What one sweep by an owner that has never swept before appends."""
+        before = await self.client.xlen(self.partition.log)
+        held = await self.held()
+        await self.sweeper(**limits).sweep(held)
+        await self.ownership.release(held.lease)
+        return await self.stalls(before)
+
+    async def stalls(self, after: int = 0) -> list[dict[str, Any]]:
+        """The decisions in the log, after so many entries."""
+        entries = await self.client.xrange(self.partition.log)
+        events = [json.loads(payload) for _, (_, payload) in entries[after:]]
+        return [event for event in events if event["type"] == "job.stalled"]
+
+    async def snapshot(self, job: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self.client.hget(self.partition.state(job), "snapshot"))
+        return found
+
+    async def remember(self, kind: str, gaps: list[float], outcome: str = "finished") -> None:
+        """Runs of a kind, each with its longest silence in seconds."""
+        for gap in gaps:
+            run = Run(outcome, 3_600_000, 0, int(1000 * gap), [])
+            await call(self.client, "XADD", self.partition.runs(kind), "*", "r", json.dumps(_as_array(run)))
+
+
+def _as_array(run: Run) -> list[Any]:
+    return [getattr(run, name) for name in run.__struct_fields__]
+
+
+@pytest.fixture
+async def field(server: Server, namespace: str) -> AsyncIterator[Field]:
+    config = Config(redis=server.url, namespace=namespace, partitions=1)
+    async with connect(config.redis) as client:
+        await ensure_functions(client)
+        yield Field(client, await open_namespace(client, namespace, 1), config)
+
+
+# Which silences ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_that_has_been_silent_for_too_long_is_stalled_and_one_that_has_not_is_not(field: Field) -> None:
+    await field.past(10 * MINUTE, "started", "job.started")
+    await field.past(8 * MINUTE, "silent", "job.progressed", percent=5)
+    await field.past(4 * MINUTE, "quiet", "job.progressed", percent=5)
+    await field.fold()
+    found = await field.sweep()
+    assert sorted(event["job"] for event in found) == ["silent", "started"]
+    await field.fold()
+    assert [(await field.snapshot(job))["stalled"] for job in ("started", "silent", "quiet")] == [True, True, False]
+    assert await stored(field.client, field.keys) == await refolded(field.client, field.keys)
+
+
+async def test_a_decision_says_how_long_it_was_silent_and_of_which_attempt(field: Field) -> None:
+    await field.past(8 * MINUTE, "a", "job.started", attempt=3)
+    await field.fold()
+    [event] = await field.sweep()
+    assert (event["attempt"], event["silent_seconds"]) == (3, pytest.approx(8 * MINUTE, abs=30))
+
+
+async def test_a_worker_that_is_gone_is_told_from_one_that_is_stuck(field: Field) -> None:
+    for job in ("gone", "stuck", "fell silent"):
+        job = job.replace(" ", "-")
+        await field.past(8 * MINUTE, job, "job.progressed", percent=5)
+    await field.past(7 * MINUTE, "fell-silent", "job.heartbeat")
+    await field.past(6 * MINUTE, "gone", "job.cancel_requested")
+    await field.past(1, "stuck", "job.heartbeat")
+    await field.fold()
+    reasons = {event["job"]: event["reason"] for event in await field.sweep()}
+    assert reasons["stuck"].startswith("alive, but no progress for 8 min")
+    assert reasons["gone"].startswith("no sign of life for 8 min")
+    assert reasons["fell-silent"].startswith("no sign of life for 7 min")
+
+
+@pytest.mark.parametrize(
+    "last", ["job.queued", "job.released", "job.paused", "job.finished", "job.failed", "job.canceled"]
+)
+async def test_a_job_that_waits_or_has_ended_is_left_alone(field: Field, last: str) -> None:
+    if last != "job.queued":
+        await field.past(2 * 60 * MINUTE, "a", "job.progressed")
+    await field.past(60 * MINUTE, "a", last)
+    await field.fold()
+    assert await field.sweep() == []
+
+
+@pytest.mark.parametrize("last", ["job.resumed", "job.claimed", "job.started"])
+async def test_who_takes_a_job_up_again_gets_the_whole_time(field: Field, last: str) -> None:
+    await field.past(60 * MINUTE, "a", "job.progressed")
+    await field.past(59 * MINUTE, "a", "job.released" if last == "job.claimed" else "job.paused")
+    await field.past(4 * MINUTE, "a", "job.resumed" if last == "job.started" else last, worker="w")
+    await field.fold()
+    assert await field.sweep() == []
+
+
+async def test_the_runs_of_its_kind_tell_how_long_a_job_may_be_silent(field: Field) -> None:
+    await field.remember("quick", [1.0] * 20)
+    await field.remember("slow", [5 * MINUTE] * 20)
+    await field.remember("odd", [*[1.0] * 19, 60 * MINUTE])
+    await field.remember("new", [1.0] * 4)
+    await field.remember("hung", [1.0] * 20)
+    await field.remember("hung", [60 * MINUTE] * 20, "failed")
+    for kind in ("quick", "slow", "odd", "new", "hung"):
+        await field.past(10 * MINUTE, f"ten-{kind}", "job.started", kind=kind)
+    for kind in ("quick", "slow", "odd", "new", "hung"):
+        await field.past(1 * MINUTE, f"one-{kind}", "job.started", kind=kind)
+    await field.past(20, "short-quick", "job.started", kind="quick")
+    await field.fold()
+    found = {event["job"] for event in await field.sweep()}
+    assert found == {"ten-quick", "ten-odd", "ten-new", "ten-hung", "one-quick", "one-odd", "one-hung"}
+
+
+async def test_a_setting_is_stronger_than_what_was_learned(field: Field) -> None:
+    await field.remember("slow", [60 * MINUTE] * 20)
+    for kind in ("slow", "other"):
+        await field.past(90, kind, "job.started", kind=kind)
+    await field.past(90, "none", "job.started")
+    await field.fold()
+    assert await field.sweep() == []
+    assert [event["job"] for event in await field.sweep(slow=60)] == ["slow"]
+    await field.fold()
+    assert {event["job"] for event in await field.sweep(slow=6000, **{"*": 60})} == {"other", "none"}
+
+
+@pytest.mark.parametrize("ahead", [-86_400, 86_400], ids=["behind", "ahead"])
+async def test_time_is_the_servers(field: Field, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    await field.past(10 * MINUTE, "silent", "job.started")
+    await field.past(MINUTE, "quiet", "job.started")
+    await field.fold()
+    local, local_ns = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: local() + ahead)
+    monkeypatch.setattr(time, "time_ns", lambda: local_ns() + ahead * 10**9)
+    assert [event["job"] for event in await field.sweep()] == ["silent"]
+
+
+# Once --------------------------------------------------------------------------------------------------------------
+
+
+async def test_one_silence_is_told_of_once_by_however_many_sweeps_and_owners(field: Field) -> None:
+    await field.past(10 * MINUTE, "a", "job.started")
+    await field.fold()
+    sweeper, held = field.sweeper(), await field.held()
+    for _ in range(3):
+        await sweeper.sweep(held)  # what was appended isn't folded yet
+    await field.ownership.release(held.lease)
+    assert await field.sweep() == []  # nor is it when the next owner comes
+    await field.fold()
+    assert await field.sweep() == []
+    held = await field.held()
+    await sweeper.sweep(held)
+    await field.ownership.release(held.lease)
+    assert len(await field.stalls()) == 1
+
+
+async def test_a_job_that_went_on_may_stall_again(field: Field) -> None:
+    await field.past(20 * MINUTE, "a", "job.started")
+    await field.past(10 * MINUTE, "a", "job.stalled", silent_seconds=10 * MINUTE)
+    await field.past(2 * MINUTE, "a", "job.progressed", percent=5)
+    await field.fold()
+    assert (await field.snapshot("a"))["stalled"] is False
+    assert await field.sweep() == []
+    assert len(await field.sweep(**{"*": 60})) == 1
+
+
+async def test_what_is_not_folded_yet_is_no_silence(field: Field) -> None:
+    held, sweeper = await field.held(), field.sweeper()
+    await sweeper.sweep(held)
+
+    async def sweep_again() -> list[dict[str, Any]]:
+        held.lease = (await field.held()).lease
+        await sweeper.sweep(held)
+        await field.ownership.release(held.lease)
+        return await field.stalls()
+
+    await field.ownership.release(held.lease)
+    await field.past(60 * MINUTE, "a", "job.started")
+    await field.fold()
+    await field.past(0, "b", "job.started")
+    assert await sweep_again() == []
+    await field.fold()
+    assert [event["job"] for event in await sweep_again()] == ["a"]
+
+
+async def test_a_decision_that_was_overtaken_by_progress_has_no_effect(field: Field) -> None:
+    await field.past(10 * MINUTE, "a", "job.progressed", percent=5)
+    await field.fold()
+    held = await field.held()
+
+    class Late(Sweeps):
+        """Just before the decision is appended, the job goes on."""
+
+        async def append(self, lease: Lease, payloads: Any) -> str:
+            await field.past(0, "a", "job.progressed", percent=6)
+            return await super().append(lease, payloads)
+
+    await Sweeper(Late(field.client), Store(field.client, field.keys), STALLS, {}).sweep(held)
+    await field.ownership.release(held.lease)
+    assert len(await field.stalls()) == 1
+    await field.fold()
+    snapshot = await field.snapshot("a")
+    assert (snapshot["stalled"], snapshot["percent"]) == (False, 6.0)
+    *_, (_, (_, _, _, mark)) = await field.client.xrange(field.partition.events("a"))
+    assert mark == b"late"
+
+
+# Owners ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stale_owner_appends_nothing(field: Field) -> None:
+    await field.past(10 * MINUTE, "a", "job.started")
+    await field.fold()
+    stale = await field.held()
+    await field.ownership.release(stale.lease)
+    with pytest.raises(Fenced):
+        await field.sweeper().sweep(stale)
+    other = Ownership(field.client, field.keys, 60.0, "another")
+    assert await other.acquire(0) is not None
+    with pytest.raises(Fenced):
+        await field.sweeper().sweep(stale)
+    assert await field.stalls() == []
