@@ -18,12 +18,11 @@ UNITS = 2000
 NO_ROOM = "no room on disk"
 
 
-def say_much(sp: streamproc.Producer) -> None:
-    with sp.job("j") as job:
-        for number in range(UNITS):
-            with job.unit(str(number)) as unit:
-                unit.percent(50)
-                unit.count("rows", done=1)
+def say_much(job: streamproc.Job, start: int = 0, stop: int = UNITS) -> None:
+    for number in range(start, stop):
+        with job.unit(str(number)) as unit:
+            unit.percent(50)
+            unit.count("rows", done=1)
 
 
 def assert_all_arrived(url: str, namespace: str) -> None:
@@ -67,14 +66,17 @@ def test_what_has_no_room_in_memory_goes_through_a_file_that_is_gone_afterwards(
         files.append(make(*arguments, dir=tmp_path, **named))
         return files[-1]
 
-    with streamproc.connect(own_server.url, buffer_bytes=20_000) as sp:
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
+    with streamproc.connect(own_server.url, buffer_bytes=20_000) as sp, sp.job("j") as job:
         own_server.stop()
-        with monkeypatch.context() as patch:
-            patch.setattr(tempfile, "TemporaryFile", temporary_file)
-            say_much(sp)
+        say_much(job, stop=UNITS - 200)
         assert not files[-1].closed
         assert os.fstat(files[-1].fileno()).st_size > 100_000
         own_server.start()
+        for number in range(UNITS - 200, UNITS):  # while what waits there goes out
+            say_much(job, number, number + 1)
+            sp.flush(0.01)
+        job.finish()
         assert sp.flush(SECONDS)
         assert all(file.closed for file in files)
         assert list(tmp_path.iterdir()) == []
@@ -90,7 +92,8 @@ def test_without_a_folder_for_temporary_files_all_is_kept_in_memory(
     ):
         own_server.stop()
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-        say_much(sp)
+        with sp.job("j") as job:
+            say_much(job)
         own_server.start()
         assert sp.flush(SECONDS)
     assert sum(NO_ROOM in record.message for record in caplog.records) == 1
