@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,16 @@ def test_what_the_command_writes_passes_at_once(stack: Stack, job_id: str) -> No
         assert process.stdout.read(9) == b"hello,ann"
 
 
+def test_a_slow_reader_that_does_not_wait_gets_everything(stack: Stack, job_id: str) -> None:
+    source, theirs = os.pipe()
+    os.set_blocking(theirs, False)  # as whoever shares our stdout may make it
+    command = command_line(job_id, "--stdout", "--", sys.executable, "-c", "print('x' * 1_000_000)")
+    with subprocess.Popen(command, stdout=theirs, env=where(stack)) as process, open(source, "rb") as output:
+        os.close(theirs)
+        assert len(output.read()) == 1_000_001
+        assert process.wait(DEADLINE) == 0
+
+
 def test_a_command_whose_reader_is_gone_learns_that(stack: Stack, job_id: str) -> None:
     with running(stack, job_id, "--stdout", "--", "yes") as process:
         assert line(process) == b"y\n"
@@ -182,10 +193,13 @@ def test_the_job_ends_with_the_command_and_who_is_left_behind_still_passes(stack
 
 
 def test_a_signal_ends_the_waiting_for_who_is_left_behind(stack: Stack, job_id: str) -> None:
-    with running(stack, job_id, "--", "sh", "-c", "trap '' INT; sleep 60 & exit 0") as process:
+    with running(stack, job_id, "--", "sh", "-c", "trap '' INT; sleep 600 & echo $!; exit 0") as process:
+        left_behind = int(line(process))
         ended(stack, job_id)
+        wait_until(lambda: not psutil.Process(process.pid).net_connections())  # everything is delivered
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 0
+        os.kill(left_behind, signal.SIGKILL)
 
 
 def test_a_server_that_is_gone_is_one_warning_and_the_command_runs_all_the_same() -> None:
@@ -242,6 +256,23 @@ def test_a_wish_to_pause_stops_all_of_the_command_until_it_is_to_resume(stack: S
     assert types[-4:] == ["job.paused", "job.resume_requested", "job.resumed", "job.finished"]
 
 
+def test_what_a_paused_command_had_still_to_say_does_not_make_it_run(stack: Stack, job_id: str) -> None:
+    left_behind = "import os, sys; os.setsid(); sys.stdin.readline(); os.write(2, b'50%\\n')"  # and isn't stopped
+    script = f'exec 4<&0; {sys.executable} -c "{left_behind}" <&4 & echo; wait'
+    with running(stack, job_id, "--percent-regex", r"(\d+)%", "--", "sh", "-c", script) as process:
+        line(process)
+        stack.ask(job_id, "pause")
+        stack.wait_for(job_id, status="paused")
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stderr.readline() == b"50%\n"
+        stack.ask(job_id, "cancel")
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+    assert percents(stack, job_id) == []
+
+
 @pytest.mark.parametrize("by", ["wish", "signal"])
 def test_a_paused_command_can_be_ended(stack: Stack, job_id: str, by: str) -> None:
     with running(stack, job_id, "--", "sh", "-c", TREE) as process:
@@ -274,6 +305,18 @@ def test_a_command_that_ends_well_by_a_signal_has_finished(stack: Stack, job_id:
         assert ended(stack, job_id)["status"] == "finished"
 
 
+def test_a_signal_that_is_ignored_stays_so(stack: Stack, job_id: str) -> None:
+    nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+    command = [*nohup, *command_line(job_id, "--", "sh", "-c", "echo; read line; exit 3")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=where(stack), start_new_session=True, **pipes) as process:
+        line(process)
+        process.send_signal(signal.SIGHUP)
+        end_stdin(process)
+        assert process.wait(DEADLINE) == 3
+    assert ended(stack, job_id)["status"] == "failed"
+
+
 def test_other_signals_are_for_the_command(stack: Stack, job_id: str) -> None:
     with running(stack, job_id, "--", "sh", "-c", "trap 'exit 7' USR1; echo; while :; do sleep 0.05; done") as process:
         line(process)
@@ -290,6 +333,7 @@ class Terminal:
 
     def __init__(self, stack: Stack, job: str, *arguments: str) -> None:
         self.ours, theirs = pty.openpty()
+        self.resize(24, 80)
         take_it = "import os, sys; os.login_tty(0); os.execv(sys.executable, sys.argv[1:])"
         self.process = subprocess.Popen(
             [sys.executable, "-c", take_it, *command_line(job, *arguments)],
@@ -302,9 +346,19 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self.ours, keys)
 
+    def resize(self, rows: int, columns: int) -> None:
+        termios.tcsetwinsize(self.ours, (rows, columns))
+
     def wait_for(self, shown: bytes) -> None:
         while shown not in self.shown:
             self.shown += os.read(self.ours, 1024)
+
+    def wait(self) -> int:
+        """Wait for the command's end, and see all of what it has shown."""
+        with suppress(OSError):  # so ends a terminal that nobody has open any more
+            while True:
+                self.shown += os.read(self.ours, 1024)
+        return self.process.wait(DEADLINE)
 
     def close(self) -> None:
         self.process.kill()
@@ -322,32 +376,57 @@ def on_terminal(stack: Stack, job: str, *arguments: str) -> Iterator[Terminal]:
 
 
 def test_on_a_terminal_the_command_has_one_and_reads_from_it(stack: Stack, job_id: str) -> None:
-    script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && printf name? >&2; read name; echo $name >&2; exit 5"
+    script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && printf name? >&2; read name; echo hello $name >&2; exit 5"
     with on_terminal(stack, job_id, "--stdout", "--", "sh", "-c", script) as terminal:
         terminal.wait_for(b"name?")
         terminal.type(b"ann\n")
-        assert terminal.process.wait(DEADLINE) == 5
-        assert ended(stack, job_id)["error"]["detail"] == "exit status 5\nname?ann"
+        assert terminal.wait() == 5
+        assert terminal.shown == b"name?ann\r\nhello ann\r\n"  # as without us; the first line is the terminal's echo
+        assert ended(stack, job_id)["error"]["detail"] == "exit status 5\nname?hello ann"
+
+
+def test_on_a_terminal_the_command_knows_its_size_as_it_changes(stack: Stack, job_id: str) -> None:
+    script = "trap 'stty size <&2' WINCH; stty size <&2; while :; do sleep 0.05; done"
+    with on_terminal(stack, job_id, "--", "sh", "-c", script) as terminal:
+        terminal.wait_for(b"24 80")
+        terminal.resize(33, 99)
+        terminal.wait_for(b"33 99")
+
+
+COUNTS_CTRL_C = """
+import os, select, signal, sys
+source, heard = os.pipe()
+os.set_blocking(heard, False)
+signal.set_wakeup_fd(heard)
+signal.signal(signal.SIGINT, lambda *_: None)
+print("ready")
+count = len(os.read(source, 9))
+print("heard")
+while select.select([source], [], [], 0.5)[0]:  # a second one would come at once
+    count += len(os.read(source, 9))
+print("count:", count)
+sys.exit(6)
+"""
 
 
 def test_on_a_terminal_ctrl_c_reaches_the_command_once_and_cancels_the_job(stack: Stack, job_id: str) -> None:
-    script = "trap 'echo heard >&2' INT; echo ready >&2; while :; do read line && exit 6; done"
-    with on_terminal(stack, job_id, "--", "sh", "-c", script) as terminal:
+    with on_terminal(stack, job_id, "--", sys.executable, "-c", COUNTS_CTRL_C) as terminal:
         terminal.wait_for(b"ready")
+        terminal.process.send_signal(signal.SIGSTOP)  # so that two signals can't become one
         terminal.type(b"\x03")
         terminal.wait_for(b"heard")
-        terminal.type(b"\n")
-        assert terminal.process.wait(DEADLINE) == 6
+        terminal.process.send_signal(signal.SIGCONT)
+        assert terminal.wait() == 6
+        assert b"count: 1" in terminal.shown
         canceled = ended(stack, job_id)
         assert (canceled["status"], canceled["message"]) == ("canceled", "by SIGINT")
-        assert terminal.shown.count(b"heard") == 1
 
 
 def test_on_a_terminal_a_wish_to_cancel_leaves_the_others_on_it_alone(stack: Stack, job_id: str) -> None:
     with on_terminal(stack, job_id, "--", "sh", "-c", "echo ready >&2; exec sleep 60") as terminal:
         terminal.wait_for(b"ready")
         stack.ask(job_id, "cancel")
-        assert terminal.process.wait(DEADLINE) == 128 + signal.SIGTERM
+        assert terminal.wait() == 128 + signal.SIGTERM
         assert ended(stack, job_id)["message"] == "by request"
 
 

@@ -173,7 +173,7 @@ class Child:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGWINCH:
             for real, (source, _) in self._pairs.items():
-                _copy_size(real, source)
+                _copy_size(real, source)  # its own signal may have come before that, so it gets another
         if self._alone or number not in _FROM_TERMINALS:  # else Ctrl-C reaches it without us
             self._send(number)
         if number in _ENDING:

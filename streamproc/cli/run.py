@@ -52,7 +52,9 @@ class Signal(Exception):
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False}, epilog=_EPILOG)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENT]...")
-@click.option("--job", "job_id", cls=Setting, metavar="ID", help="The job's id; one is made up unless it is given.")
+@click.option(
+    "--job", "job_id", cls=Setting, metavar="ID", help="The job's id, new for each run; made up unless given."
+)
 @click.option("--kind", cls=Setting, help="What sort of job it is; the program's name unless it is given.")
 @click.option("--title", cls=Setting, help="For people; the program's name unless it is given.")
 @click.option("--show-command", cls=Setting, is_flag=True, help="The whole command as the title, with its secrets.")
@@ -247,17 +249,18 @@ class Running:
             self.job.fail(Signal(f"{_signal_name(-code)}\n{self._tail}".rstrip()))
 
     def heed(self, wish: str) -> None:
-        """Do what is asked of the job."""
+        """Do what is asked of the job. It may be told twice."""
         with self._changing:
             if wish == "cancel":
                 self._child.cancel(self._grace)
-            elif wish == "pause":
+            elif wish == "pause" and not self._paused:
+                self._paused = True
                 self._child.pause()
                 self.job._say("paused")
-            else:
+            elif wish == "resume" and self._paused:
+                self._paused = False
                 self._child.resume()
                 self.job._say("resumed")
-            self._paused = wish == "pause"
 
 
 def _signal_name(number: int) -> str:
