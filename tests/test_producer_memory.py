@@ -67,7 +67,7 @@ def test_what_has_no_room_in_memory_goes_through_a_file_that_is_gone_afterwards(
         return files[-1]
 
     monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
-    with streamproc.connect(own_server.url, buffer_bytes=20_000) as sp, sp.job("j") as job:
+    with streamproc.connect(own_server.url, buffer_bytes=1_000_000) as sp, sp.job("j") as job:
         own_server.stop()
         say_much(job, stop=UNITS - 200)
         assert not files[-1].closed

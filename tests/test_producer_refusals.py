@@ -3,6 +3,7 @@
 import logging
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -231,6 +232,17 @@ async def test_a_server_that_never_answers_holds_no_task_up(scheme: str) -> None
             assert not await sp.flush(0.1)
         assert sp.waiting == 4
         await sp.close(0.1)
+
+
+def test_a_server_that_is_known_to_be_gone_holds_no_jobs_end_up(caplog: pytest.LogCaptureFixture) -> None:
+    sp = streamproc.connect("redis://127.0.0.1:1/0", required=False, flush_seconds=3600)
+    sp.job("j").start()
+    wait_until(lambda: said(caplog, KEPT))
+    ending = threading.Thread(target=sp.job("k").finish, daemon=True)
+    ending.start()
+    ending.join(SECONDS)
+    assert not ending.is_alive()
+    sp.close(0)
 
 
 def test_what_was_coalesced_in_an_outage_is_said_at_its_end(

@@ -277,6 +277,7 @@ class Outbox:
                 self._bytes += len(event[1]) + _OVERHEAD
         except OSError as error:
             _log.error("%d events can't be read back from disk, and are lost: %s", len(self._spool), error)
+            self._spool.close()
             self._spool = Spool()
 
     def _ring(self) -> None:

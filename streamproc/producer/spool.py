@@ -26,8 +26,6 @@ class Spool:
         if self._file is not None:
             self._file.close()
 
-    __del__ = close
-
     def put(self, job: str, body: bytes, at: int) -> None:
         """Add an event: its job, its payload, and where in it `src` and `seq` go. Raises `OSError`."""
         if self._file is None:
