@@ -66,9 +66,13 @@ class Client:
         found: list[Json] = answer["events"]
         return found
 
-    async def jobs(self, status: str | None, kind: str | None, limit: int | None) -> AsyncIterator[Json]:
-        """The newest jobs, page by page."""
+    async def jobs(
+        self, status: str | None, kind: str | None, limit: int | None, *, stalled: bool = False
+    ) -> AsyncIterator[Json]:
+        """The newest jobs, page by page; only those that are stalled, where that is asked for."""
         wanted = {name: value for name, value in (("status", status), ("kind", kind)) if value is not None}
+        if stalled:
+            wanted["stalled"] = "true"
         async for job in self._listed("jobs", wanted, limit):
             yield job
 

@@ -41,14 +41,15 @@ _MOST_DUE: Final = 200_000
 
 
 class _Swept:
-    """What is kept of a partition from sweep to sweep: when jobs are due, and what has to be folded first."""
+    """What is kept of a partition from sweep to sweep: when jobs are due, what is to be folded first, what is wrong."""
 
-    __slots__ = ("due", "partition", "wait_for")
+    __slots__ = ("due", "partition", "wait_for", "wrong")
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.due: dict[bytes, int] = {}
         self.wait_for: str | None = None
+        self.wrong: str | None = None
 
     def now(self, folded: Folded) -> int | None:
         """Up to when the silences of its jobs are known, in ms; None where it isn't time for a sweep."""
@@ -85,15 +86,23 @@ class Sweeper:
         while True:
             await anyio.sleep(pause)
             for partition in list(partitions.values()):
-                try:
-                    await self.sweep(partition)
-                except Fenced:
-                    pass  # its new owner sweeps it
-                except ServerUnavailable:
-                    raise
-                except ServerError as error:
-                    _logger.error("partition %d cannot be swept: %s", partition.number, error)
+                await self._try(partition)
             self._swept = {number: swept for number, swept in self._swept.items() if number in partitions}
+
+    async def _try(self, partition: Partition) -> None:
+        wrong = None
+        try:
+            await self.sweep(partition)
+        except Fenced:
+            return  # its new owner sweeps it
+        except ServerUnavailable:
+            raise
+        except ServerError as error:
+            wrong = str(error)
+        swept = self._swept[partition.number]
+        if wrong is not None and wrong != swept.wrong:
+            _logger.error("partition %d cannot be swept: %s", partition.number, wrong)
+        swept.wrong = wrong
 
     async def sweep(self, partition: Partition) -> None:
         """Look once at all jobs of a partition that are due. Raises `Fenced` where it isn't ours any more."""

@@ -23,7 +23,7 @@ from tests.support.servers import Server
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with start_up(tmp_path_factory.mktemp("up") / "data") as running:
+    with start_up(tmp_path_factory.mktemp("up") / "data", "--stall-seconds", "quick one=1") as running:
         yield running
 
 
@@ -163,6 +163,18 @@ def test_jobs_filters_by_status(up: Up, namespace: str) -> None:
     ids = [json.loads(line)["job_id"] for line in found]
     assert f"{namespace}-b" in ids
     assert f"{namespace}-a" not in ids
+
+
+def test_jobs_lists_those_that_have_been_silent_for_longer_than_a_setting_allows(up: Up, namespace: str) -> None:
+    silent, other = f"{namespace}-silent", f"{namespace}-other"
+    emit(up, {"job": silent, "type": "job.started", "kind": "quick one"}, {"job": other, "type": "job.started"})
+    wait_for(lambda: silent in up.command("jobs", "--stalled").stdout, "the stall")
+    (row,) = up.command("jobs", "--stalled", "--kind", "quick one").stdout.splitlines()[1:]
+    assert "started, stalled" in row
+    assert "stalled: no progress since" in up.command("show", silent).stdout
+    listed = [json.loads(line)["job_id"] for line in up.command("jobs", "--stalled", "--json").stdout.splitlines()]
+    assert silent in listed
+    assert other not in listed
 
 
 def test_the_table_of_jobs_has_their_bars_and_no_escape_of_a_message(up: Up, job: str) -> None:
@@ -423,6 +435,28 @@ def test_a_file_of_settings_that_can_not_work_is_refused(tmp_path: Path, text: s
     result = invoke("gateway", "--config", str(file))
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("kind", ["a b", "a=b", "a,b", "*"])
+def test_a_setting_by_kind_is_given_by_flags_lines_of_a_variable_or_a_table(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f'[stall_seconds]\n"{kind}" = 0\nother = -1\n')
+    lines = f"{kind}=0\nother=-1\n"
+    for result in (
+        invoke("projector", "--stall-seconds", f"{kind}=0", "--stall-seconds", "other=-1"),
+        invoke("projector", STREAMPROC_STALL_SECONDS=lines),
+        invoke("projector", "--config", str(file)),
+    ):
+        assert result.exit_code == 2
+        assert f"stall_seconds: 0 of {kind!r} must be" in result.stderr
+        assert "stall_seconds: -1 of 'other' must be" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["90", "import", "import=", "=90", "import=soon"])
+def test_a_setting_by_kind_that_is_none_is_refused(value: str) -> None:
+    result = invoke("up", "--stall-seconds", value)
+    assert result.exit_code == 2
+    assert f"{value!r} is not kind=seconds" in " ".join(result.stderr.split())
 
 
 def test_every_setting_of_every_command_has_a_variable_of_its_name() -> None:

@@ -98,9 +98,29 @@ async def test_a_list_is_narrowed_by_status_and_kind(service: Service) -> None:
     assert await listed(status="failed") == []
 
 
+async def test_a_list_is_narrowed_to_stalled_jobs_too(service: Service) -> None:
+    for job, kind in (("a", "x"), ("b", "y"), ("c", "x"), ("d", None)):
+        await service.append({"job": job, "type": "job.started", "kind": kind})
+    await service.append(*({"job": job, "type": "job.stalled"} for job in "abd"))
+    await service.append({"job": "b", "type": "job.progressed"}, {"job": "b", "type": "job.stalled"})
+
+    async def listed(**query: str) -> list[str]:
+        params = {"stalled": "true"} | query
+        return sorted(job["job_id"] for job in (await service.http.get("/v1/jobs", params=params)).json()["jobs"])
+
+    assert await listed() == ["a", "b", "d"]
+    assert await listed(kind="x") == ["a"]
+    assert await listed(status="started") == ["a", "d"]
+    assert await listed(status="running", kind="y") == ["b"]
+    assert await listed(status="running", kind="x") == []
+    await service.append({"job": "a", "type": "job.finished"})
+    assert await listed() == ["b", "d"]
+
+
 async def test_a_bad_parameter_is_named(service: Service) -> None:
     for query in (
         *("limit=0", "limit=501", "limit=x", "limit=%D9%A3", "status=done", "kind=", "kind=" + "x" * 257),
+        *("stalled=false", "stalled="),
         *("cursor=%00", "cursor=a", "cursor=AAAA", "cursor=%FF"),
     ):
         response = await service.http.get(f"/v1/jobs?{query}")

@@ -1,6 +1,7 @@
 """The sweeper on a real server: which silences it finds, and that it tells of each once, and only as the owner."""
 
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,9 +11,10 @@ from redis.asyncio import Redis
 
 from projections import STALLS
 from projections.paths import Run
+from streamproc import sweeper as sweeper_module
 from streamproc.config import Config
 from streamproc.connection import call, connect, ensure_functions
-from streamproc.errors import Fenced
+from streamproc.errors import Fenced, WrongKey
 from streamproc.keys import Keys
 from streamproc.log import open_namespace
 from streamproc.owned import Partition
@@ -21,7 +23,7 @@ from streamproc.store import Store
 from streamproc.sweeper import Sweeper
 from streamproc.sweeps import Sweeps
 from tests.support.folding import refolded, stored
-from tests.support.running import caught_up, projecting
+from tests.support.running import caught_up, eventually, projecting
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -281,3 +283,120 @@ async def test_a_stale_owner_appends_nothing(field: Field) -> None:
     with pytest.raises(Fenced):
         await field.sweeper().sweep(stale)
     assert await field.stalls() == []
+
+
+async def test_the_step_that_appends_is_fenced_and_whole_on_every_server(any_server: Server, namespace: str) -> None:
+    async with connect(any_server.url) as client:
+        await ensure_functions(client)
+        keys = await open_namespace(client, namespace, 1)
+        ownership, log, sweeps = Ownership(client, keys, 60.0, "me"), keys.partitions[0].log, Sweeps(client)
+        lease = await ownership.acquire(0)
+        assert lease is not None
+        position = await sweeps.append(lease, [b"one", b"two"])
+        entries = await call(client, "XRANGE", log, "-", "+")
+        assert [fields for _, fields in entries] == [[b"e", b"one"], [b"e", b"two"]]
+        assert entries[-1][0].decode() == position
+        await client.rename(log, f"{log}:away")
+        await client.set(log, "somebody's")
+        with pytest.raises(WrongKey, match="should hold a stream and holds a string"):
+            await sweeps.append(lease, [b"three"])
+        await client.rename(f"{log}:away", log)
+        await client.delete(keys.partitions[0].owner)
+        with pytest.raises(Fenced):
+            await sweeps.append(lease, [b"four"])
+        assert await client.xlen(log) == 2
+
+
+# On and on ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_is_not_read_again_before_it_can_have_stalled(field: Field) -> None:
+    await field.past(4 * MINUTE, "quiet", "job.started")
+    await field.past(3 * MINUTE, "stalled", "job.started")
+    await field.past(2 * MINUTE, "stalled", "job.stalled")
+    await field.past(1, "new", "job.started")
+    await field.fold()
+    read: list[str] = []
+
+    class Reading(Store):
+        async def load(self, wanted: list[tuple[str, list[str]]]) -> list[list[bytes | None]]:
+            read.extend(key for key, _ in wanted)
+            return await super().load(wanted)
+
+    sweeper = Sweeper(Sweeps(field.client), Reading(field.client, field.keys), STALLS, {})
+    held = await field.held()
+    for _ in range(3):
+        await sweeper.sweep(held)
+    assert sorted(read) == sorted(field.partition.state(job) for job in ("quiet", "stalled"))
+
+
+@pytest.mark.parametrize("most_due", [0, 200_000])
+async def test_all_of_many_jobs_are_looked_at(field: Field, most_due: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_PAGE", 3), ("_AT_ONCE", 2), ("_MOST_DUE", most_due)):
+        monkeypatch.setattr(sweeper_module, name, value)
+    for number in range(7):
+        await field.past(10 * MINUTE, f"started-{number}", "job.started")
+        await field.past(10 * MINUTE, f"running-{number}", "job.progressed")
+    for number in range(7):
+        await field.past(MINUTE, f"quiet-{number}", "job.started")
+    await field.fold()
+    found = sorted(event["job"] for event in await field.sweep())
+    assert found == [f"{status}-{number}" for status in ("running", "started") for number in range(7)]
+
+
+async def test_what_can_not_be_read_or_swept_keeps_nothing_else_from_it(
+    server: Server, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config(redis=server.url, namespace=namespace, partitions=2, stall_seconds={"*": 1})
+    async with connect(config.redis) as client:
+        keys = await open_namespace(client, namespace, 2)
+        job = next(job for job in "abcdefgh" if keys.of(job).partition == 1)
+        await client.set(keys.partitions[0].index("status:started"), "somebody's")
+        async with projecting(config):
+            await say(client, keys, job, "job.started")
+            await eventually(lambda: stalled(client, keys, job))
+    assert caplog.text.count("partition 0 cannot be swept: ") == 1
+
+
+async def say(client: Redis, keys: Keys, job: str, event: str) -> None:
+    await call(client, "XADD", keys.of(job).log, "*", "e", json.dumps({"job": job, "type": event}))
+
+
+async def stalled(client: Redis, keys: Keys, job: str) -> bool:
+    snapshot = await client.hget(keys.of(job).state(job), "snapshot")
+    return snapshot is not None and json.loads(snapshot)["stalled"]
+
+
+async def test_projectors_that_come_and_go_tell_of_each_silence_once(server: Server, namespace: str) -> None:
+    config = Config(redis=server.url, namespace=namespace, partitions=2, stall_seconds={"*": 1})
+    async with connect(config.redis) as client:
+        keys = await open_namespace(client, namespace, 2)
+
+        async def sweeps_go_on() -> None:
+            """Wait until a job that is new in each partition has stalled."""
+            names = [f"new-{secrets.token_hex(4)}" for _ in range(20)]
+            new = {keys.of(name).partition: name for name in names}
+            for name in new.values():
+                await say(client, keys, name, "job.started")
+            for name in new.values():
+                await eventually(lambda name=name: stalled(client, keys, name))
+
+        async with projecting(config):
+            async with projecting(config):
+                for job in "abcd":
+                    await say(client, keys, job, "job.started")
+                for job in "abcd":
+                    await eventually(lambda job=job: stalled(client, keys, job))
+                await say(client, keys, "a", "job.progressed")
+                await eventually(lambda: stalled(client, keys, "a"))
+            await sweeps_go_on()
+        async with projecting(config):
+            await sweeps_go_on()
+        told = [
+            json.loads(payload)["job"]
+            for partition in keys.partitions
+            for _, (_, payload) in await call(client, "XRANGE", partition.log, "-", "+")
+            if json.loads(payload)["type"] == "job.stalled"
+        ]
+        assert sorted(job for job in told if len(job) == 1) == ["a", "a", "b", "c", "d"]
+        assert await stored(client, keys) == await refolded(client, keys)

@@ -42,7 +42,7 @@ def jobs_table(jobs: Iterable[Json]) -> Table:
         table.add_row(
             Text(job["job_id"]),
             _text(job["kind"]),
-            Text(job["status"], _STYLES.get(job["status"], "")),
+            _status(job),
             _bar(job),
             _percent(job["percent"]),
             Text(f"{units['finished']:,}/{units['total']:,}{failed}") if units["total"] else "",
@@ -56,7 +56,7 @@ def details(job: Json) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(job["job_id"], "bold"),
-        Text(job["status"], _STYLES.get(job["status"], "")),
+        _status(job),
         _bar(job),
         _percent(job["percent"]),
         _text(_what(job)),
@@ -71,7 +71,13 @@ def details(job: Json) -> RenderableType:
 def plain_line(job: Json) -> str:
     """A job in one line, without a bar."""
     percent = "" if job["percent"] is None else f" {job['percent']:g}%"
-    return f"{job['job_id']} {job['status']}{percent} {_clean(_what(job))}".rstrip()
+    return f"{job['job_id']} {_status(job)}{percent} {_clean(_what(job))}".rstrip()
+
+
+def _status(job: Json) -> Text:
+    if job["stalled"]:
+        return Text(f"{job['status']}, stalled", "bold red")
+    return Text(job["status"], _STYLES.get(job["status"], ""))
 
 
 def _stages(stages: list[Json]) -> Table:
@@ -98,6 +104,9 @@ def _facts(job: Json) -> list[str]:
     facts += [f"{each['label']}: {each['done']:,}/{each['total']:,}" for each in job["indicators"]]
     if job["items"]:
         facts.append(f"items: {job['items']['done']:,}/{job['items']['total']:,}")
+    if job["stalled"]:
+        since = max(job[name] or "" for name in ("started_at", "resumed_at", "progressed_at"))
+        facts.append(f"stalled: no progress since {since}, no sign of life since {job['heard_at']}")
     times = [f"{name[:-3]} {job[name]}" for name in ("created_at", "started_at", "finished_at") if job[name]]
     facts.append(", ".join(times))
     facts.append(

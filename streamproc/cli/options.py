@@ -97,7 +97,7 @@ def _read_settings(ctx: click.Context, param: click.Parameter, path: Path | None
         found = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not TOML: {error}", ctx, param) from error
-    given = {name.replace("-", "_"): value for name, value in found.items()}
+    given = {name.replace("-", "_"): _lines(value) for name, value in found.items()}
     unknown = sorted(set(given) - {setting.setting for setting in _all_settings(ctx.find_root().command)})
     if unknown:
         raise click.BadParameter(f"{path} has settings that don't exist: {', '.join(unknown)}", ctx, param)
@@ -105,10 +105,36 @@ def _read_settings(ctx: click.Context, param: click.Parameter, path: Path | None
     ctx.default_map = {own[name]: value for name, value in given.items() if name in own}
 
 
+def _lines(value: Any) -> Any:
+    """A table, as what the flag of that name would be given."""
+    return [f"{name}={each}" for name, each in value.items()] if isinstance(value, dict) else value
+
+
 def _all_settings(command: click.Command) -> list[Setting]:
     """The settings of a command, or of all in a group: one file may serve several."""
     commands = command.commands.values() if isinstance(command, click.Group) else [command]
     return [param for each in commands for param in each.params if isinstance(param, Setting) and not param.is_eager]
+
+
+class _Seconds(click.ParamType):  # type: ignore[type-arg]
+    """``kind=seconds``; in a variable one a line, as no kind holds the end of one."""
+
+    name = "kind=seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        kind, _, seconds = str(value).rpartition("=")
+        try:
+            number = float(seconds)
+        except ValueError:
+            kind = ""
+        if not kind:
+            self.fail(f"{value!r} is not kind=seconds", param, ctx)
+        return kind, number
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return [line for line in rv.splitlines() if line.strip()]
 
 
 _DEFAULTS: Final = Config()
@@ -121,6 +147,14 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "insecure": {"is_flag": True, "help": "Let the gateway listen beyond loopback, without authentication."},
     "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},
     "cache_bytes": {"type": int, "help": "Memory for job states in a projector."},
+    "stall_seconds": {
+        "type": _Seconds(),
+        "multiple": True,
+        "default": (),
+        "callback": lambda ctx, param, value: dict(value),
+        "help": "How long jobs of a kind may be silent, for one kind at a time; * is for all others.  "
+        "[default: what the kind's runs have taught]",
+    },
 }
 
 

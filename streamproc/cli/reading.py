@@ -33,16 +33,19 @@ def source(function: F) -> F:
 @click.command(cls=Command)
 @click.option("--status", cls=Setting, type=click.Choice(_STATUSES), help="Only those of this status.")
 @click.option("--kind", cls=Setting, help="Only those of this kind.")
+@click.option("--stalled", cls=Setting, is_flag=True, help="Only those that have been silent for too long.")
 @click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many, the newest first.")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a job.")
 @source
-def jobs(status: str | None, kind: str | None, limit: int, as_json: bool, url: str, namespace: str) -> None:
+def jobs(
+    status: str | None, kind: str | None, stalled: bool, limit: int, as_json: bool, url: str, namespace: str
+) -> None:
     """List jobs, the newest first."""
     from streamproc.access import open_client
 
     async def main() -> list[dict[str, Any]]:
         async with open_client(url, namespace) as client:
-            return [job async for job in client.jobs(status, kind, limit)]
+            return [job async for job in client.jobs(status, kind, limit, stalled=stalled)]
 
     found = run(main)
     if as_json:

@@ -43,7 +43,7 @@ _json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One l
 @click.option(
     "--projectors", cls=Setting, type=click.IntRange(1, 256), default=1, help="How many processes of projectors."
 )
-@settings("host", "port", "insecure", "namespace", "partitions", "lease_seconds", "cache_bytes")
+@settings("host", "port", "insecure", "namespace", "partitions", "lease_seconds", "cache_bytes", "stall_seconds")
 @_json
 def up(
     redis: str | None,
@@ -79,7 +79,7 @@ def up(
 
 
 @click.command(cls=Command)
-@settings("redis", "namespace", "partitions", "lease_seconds", "cache_bytes")
+@settings("redis", "namespace", "partitions", "lease_seconds", "cache_bytes", "stall_seconds")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop at the end of stdin, as at SIGTERM.")
 @_json
 def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:

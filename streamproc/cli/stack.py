@@ -145,6 +145,7 @@ async def _projector(config: Config, stopping: Stopping) -> AsyncIterator[Proces
 def _variables(config: Config) -> dict[str, str]:
     """The settings as variables: on a command line everybody could read the server's password."""
     given = {name: str(value) for name, value in msgspec.structs.asdict(config).items()}
+    given["stall_seconds"] = "\n".join(f"{kind}={seconds}" for kind, seconds in config.stall_seconds.items())
     return {f"STREAMPROC_{name.upper()}": value for name, value in given.items()}
 
 

@@ -26,7 +26,7 @@ def splice(name: str, items: Sequence[bytes], following: str | None) -> bytes:
 
 
 async def get_jobs(request: Request) -> Response:
-    """Jobs, newest first; ``status`` and ``kind`` narrow the list."""
+    """Jobs, newest first; ``status``, ``kind`` and ``stalled=true`` narrow the list."""
     backend: Backend = request.app.state.backend
     most, before = limit(request), cursor(request)
     opened = backend.get()
@@ -38,12 +38,13 @@ async def get_jobs(request: Request) -> Response:
 
 
 def _index(request: Request) -> str:
-    """The index that lists the jobs asked for: those of `projections`, by status, kind, or both."""
+    """The index that lists the jobs asked for: those of `projections`, by stall, status and kind, in this order."""
+    stalled = choice(request, "stalled", ("true",))
     status, kind = choice(request, "status", _STATUSES), request.query_params.get("kind")
     if kind is not None and not 1 <= len(kind) <= 256:
         raise Problem(400, "invalid-parameter", "kind: must be 1 to 256 characters", parameter="kind")
-    parts = (f"{name}:{value}" for name, value in (("status", status), ("kind", kind)) if value is not None)
-    return ":".join(parts)
+    parts = [f"{name}:{value}" for name, value in (("status", status), ("kind", kind)) if value is not None]
+    return ":".join(parts if stalled is None else ["stalled", *parts])
 
 
 async def get_job(request: Request) -> Response:
