@@ -77,8 +77,8 @@ def test_stages_units_and_indicators_arrive_in_the_order_of_the_work(sp: Produce
         job.stage("Parse").skip("empty")
         job.add_unit("later", 5, stage="Upload")
         with job.unit("doc", weight=10, attempt=2) as doc:
-            doc.percent(30, "Analyzing…")
             doc.count("pages", done=1, total=4)
+            doc.percent(30, "Analyzing…")
         job.indicator("files").add(10)
         job.indicator("files").done(2)
         job.note("nearly there")

@@ -256,11 +256,11 @@ class Running:
             elif wish == "pause" and not self._paused:
                 self._paused = True
                 self._child.pause()
-                self.job._say("paused")
+                self.job.paused()
             elif wish == "resume" and self._paused:
                 self._paused = False
                 self._child.resume()
-                self.job._say("resumed")
+                self.job.resumed()
 
 
 def _signal_name(number: int) -> str:

@@ -165,11 +165,11 @@ class AsyncJob(AnyJob):
             self._wishes.waited_first(self.id)
             wish = self.requested
         if wish == "pause":
-            self._say("paused")
+            self.paused()
             await _until(lambda: self._wishes.found(self.id, AFTER_PAUSE), float("inf"))
             wish = self.requested
             if wish == "resume":
-                self._say("resumed")
+                self.resumed()
         if wish == "cancel":
             raise JobCanceled
 

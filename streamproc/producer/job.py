@@ -102,6 +102,14 @@ class AnyJob(Target):
         self._say("queued", **self._facts(), priority=priority, max_attempts=max_attempts, params=params)
         return self
 
+    def paused(self) -> None:
+        """Report that it stands still, as somebody asked; `checkpoint` does that by itself. Progress takes it back."""
+        self._say("paused")
+
+    def resumed(self) -> None:
+        """Report that it goes on after a pause."""
+        self._say("resumed")
+
     def note(self, message: str, details: dict[str, Any] | None = None) -> None:
         """A message without progress."""
         said = None if details is None else checks.value("details", details)
@@ -195,9 +203,9 @@ class Job(AnyJob):
         """
         wish = self.requested
         if wish == "pause":
-            self._say("paused")
+            self.paused()
             wish = self._wishes.wait_for(self.id, AFTER_PAUSE)
             if wish == "resume":
-                self._say("resumed")
+                self.resumed()
         if wish == "cancel":
             raise JobCanceled

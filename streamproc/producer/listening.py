@@ -9,13 +9,12 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from streamproc.client import Client, open_gateway
 from streamproc.connection import Redis, connect
 from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob
 from streamproc.keys import Keys
@@ -24,6 +23,9 @@ from streamproc.producer.settings import Settings
 from streamproc.producer.wishes import Wishes
 from streamproc.store import Store
 from streamproc.subscription import Subscription
+
+if TYPE_CHECKING:
+    from streamproc.client import Client
 
 __all__ = ["Listening"]
 
@@ -94,6 +96,8 @@ class Listening:
 
     async def _listen(self) -> None:
         if self._settings.over_http:
+            from streamproc.client import open_gateway  # httpx, which takes a while
+
             async with open_gateway(self._settings.url, self._settings.token) as gateway:
                 await self._until_end(self._over_http, gateway)
         else:
@@ -175,7 +179,7 @@ class Listening:
 
     # Over HTTP ---------------------------------------------------------------------------------------------------
 
-    async def _over_http(self, gateway: Client, tasks: TaskGroup) -> None:
+    async def _over_http(self, gateway: "Client", tasks: TaskGroup) -> None:
         streams: dict[str, anyio.CancelScope] = {}
         while True:
             await self._change.wait()
@@ -187,7 +191,7 @@ class Listening:
             for job in streams.keys() - watched:
                 streams.pop(job).cancel()
 
-    async def _stream(self, gateway: Client, job: str, scope: anyio.CancelScope) -> None:
+    async def _stream(self, gateway: "Client", job: str, scope: anyio.CancelScope) -> None:
         with scope:
             while True:
                 pause = _RETRY_SECONDS
