@@ -119,7 +119,7 @@ class Mark(StrEnum):
     DUPLICATE = "duplicate"
     """Its `src` had sent this `seq`, or a later one, before."""
     LATE = "late"
-    """The job, or the unit that it names, was final."""
+    """The job, or the unit that it names, was final; or the silence that it tells of was over."""
     SUPERSEDED = "superseded"
     """Its attempt is lower than the current one."""
     UNCLAIMED = "unclaimed"

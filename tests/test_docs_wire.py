@@ -12,10 +12,12 @@ import pytest
 
 from projections.effects import EFFECTS
 from projections.stages import MAX_STAGES
+from projections.stalls import Stalls, patience
 from projections.units import MAX_INDICATORS
 from streamproc.errors import InvalidEvent
 from streamproc.events import DECISIONS, Event, Mark
 from streamproc.gateway.bodies import MAX_BODY_BYTES, MAX_EVENTS
+from streamproc.projection import Silence
 from streamproc.wire import MAX_DEPTH, MAX_EVENT_BYTES, decode, partition_of
 from tests.support.programs import program
 from tests.support.reports import Reports
@@ -110,6 +112,17 @@ def test_the_statuses_are_those_that_events_lead_to() -> None:
     verbs = ["queued", "started", "progressed", "paused", "finished", "failed", "canceled"]
     reached = [Reports()(f"job.{verb}")["status"] for verb in verbs]
     assert names(section("Statuses"))[: len(reached)] == reached
+
+
+def test_the_silence_that_is_too_long_is_the_one_that_is_told_of() -> None:
+    text = " ".join(section("Silence").split())
+    assert "three times" in text
+    assert "(19 in 20), and at least 30 s; it is 5 min where fewer than 5 such runs" in text
+    assert [patience([20_000] * 19 + [90_000]), patience([0] * 5), patience([0] * 4)] == [60_000, 30_000, 300_000]
+    job = Silence("import-42", None, 1, since=0, heard=115_000, usual=0)
+    assert f"`{Stalls().event(job, 120_000).reason}`" in text
+    assert "`no sign of life for 45 s`" in text
+    assert Stalls().event(job, 160_000).reason == "no sign of life for 45 s"
 
 
 # Limits ----------------------------------------------------------------------------------------------------------
