@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from projections.estimate import Facts, StageFacts, estimate
+from projections.estimate import Facts, StageFacts, Total, estimate
 from projections.kinds import Kind, Part, interpolate, path_points
 from projections.paths import Path, Run, StagePath
 from streamproc.projection import rfc3339
@@ -221,7 +221,7 @@ def _calibration(runs: Sequence[Run]) -> Calibration:
 
 def _clocks(run: Run, kind: Kind) -> list[int]:
     """When a run had reached the tenths of its progress, by what its stages weigh."""
-    parts = [Part(stage.name, 1.0, stage.size) for stage in run.stages if stage.outcome != "skipped"]
+    parts = [Part(stage.name, 1.0, stage.size or run.size) for stage in run.stages if stage.outcome != "skipped"]
     if not parts:
         return []
     points = path_points(run.stages, kind.costs(parts)[0], run.duration)
@@ -232,15 +232,16 @@ def _as_it_was(run: Run, clock: int) -> tuple[Facts, Path]:
     """The job of a run as it was seen then. What its stages weighed isn't kept: they weigh the same."""
     begun = [_stage_as_it_was(stage, clock) for stage in run.stages if stage.began <= clock]
     percents = [_percent(stage, clock) for stage in run.stages]
+    size = Total(run.size)
     if all(not stage.name for stage in run.stages):
-        return Facts("running", percents[0]), Path(started=0, stages=begun)
+        return Facts("running", percents[0], units=size), Path(started=0, stages=begun)
     statuses = {stage.name: stage.outcome or "running" for stage in begun}
     stages = [
         StageFacts(stage.name, 1.0, statuses.get(stage.name, "pending"), percent)
         for stage, percent in zip(run.stages, percents, strict=True)
         if stage.name
     ]
-    return Facts("running", stages=stages), Path(started=0, stages=begun)
+    return Facts("running", stages=stages, units=size), Path(started=0, stages=begun)
 
 
 def _stage_as_it_was(stage: StagePath, clock: int) -> StagePath:
