@@ -10,9 +10,10 @@ import pytest
 
 import streamproc
 from streamproc import Job, Producer
-from streamproc.producer.pulse import Pulse
+from streamproc.events import Event
+from streamproc.producer.outbox import Outbox
+from streamproc.wire import decode
 from tests.support.producing import LogReader, wait_until
-from tests.support.servers import Server
 
 Connect = Callable[..., Producer]
 
@@ -144,37 +145,80 @@ def test_an_interval_of_zero_turns_them_off(connect: Connect, log: LogReader) ->
     assert log.types("silent") == ["job.started", "job.finished"]
 
 
-def test_none_are_kept_for_a_server_that_is_gone(own_server: Server) -> None:
-    with streamproc.connect(own_server.url, heartbeat_interval=0.01) as sp, sp.job("j") as job:
-        with LogReader(own_server.url, "sp") as log:
-            more_beats(log, "j", 1)
-        own_server.stop()
-        job.note("the last word")
-        assert not sp.flush(0.3)
-        assert sp.waiting <= 3  # the note, and what was said before the server was known to be gone
-        own_server.start()
-
-
 # When, to the second -----------------------------------------------------------------------------------------------
 
 
+class Clock:
+    time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
 @pytest.fixture
-def jobs() -> Iterator[list[Job]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in ("outbox", "pulse"):
+        monkeypatch.setattr(f"streamproc.producer.{module}.monotonic", clock)
+    return clock
+
+
+class Timed:
+    """An outbox whose jobs are silent for ten seconds at most, and what goes out of it at a time."""
+
+    def __init__(self, clock: Clock, sp: Producer) -> None:
+        self._clock = clock
+        self._sp = sp
+        self.outbox = Outbox(0, 2**30, lambda: True, 10)
+
+    def begin(self, job: str) -> Job:
+        handle = self._sp.job(job)
+        self.outbox.begin(handle)
+        return handle
+
+    def says(self, job: str) -> None:
+        self.outbox.keep(Event(job=job, type="job.noted"))
+
+    def beats_at(self, time: float) -> list[str]:
+        self._clock.time = time
+        self.outbox.hasten()
+        sent = [decode(payload) for _, payload in self.outbox.take() or ()]
+        self.outbox.confirm()
+        return sorted(event.job for event in sent if event.type == "job.heartbeat")
+
+
+@pytest.fixture
+def timed(clock: Clock) -> Iterator[Timed]:
     with streamproc.connect("redis://127.0.0.1:1/0", required=False) as sp:
-        yield [sp.job("a"), sp.job("b")]
+        yield Timed(clock, sp)
 
 
-def test_a_job_that_reports_within_each_interval_has_none(jobs: list[Job]) -> None:
-    pulse = Pulse(10)
-    for job in jobs:
-        pulse.begin(job)
-    time = pulse.due
-    assert pulse.beat(time) == []  # all of them have just begun
-    assert pulse.due == time + 10
-    pulse.spoke("a")
-    assert [(event.job, event.type) for event in pulse.beat(time + 10)] == [("b", "job.heartbeat")]
-    assert {event.job for event in pulse.beat(time + 20)} == {"a", "b"}
-    for job in jobs:
-        pulse.end(job)
-    assert pulse.beat(time + 30) == []
-    assert pulse.due == float("inf")
+def test_who_says_something_within_each_interval_has_none(timed: Timed) -> None:
+    quiet, busy = timed.begin("quiet"), timed.begin("busy")
+    assert timed.beats_at(9) == timed.beats_at(10) == []  # both have just begun
+    timed.says("busy")
+    assert timed.beats_at(19) == []
+    assert timed.beats_at(20) == ["quiet"]
+    assert timed.beats_at(30) == ["busy", "quiet"]
+    for job in (quiet, busy):
+        timed.outbox.end(job)
+    assert timed.beats_at(40) == []
+
+
+def test_a_job_that_begins_does_not_put_off_the_heartbeats_of_others(timed: Timed) -> None:
+    first = timed.begin("first")
+    assert timed.beats_at(9) == []
+    second = timed.begin("second")
+    assert timed.beats_at(10) == []
+    assert timed.beats_at(20) == ["first", "second"]
+    assert first is not second
+
+
+def test_nobody_is_told_later_that_a_job_was_alive_while_the_server_was_gone(timed: Timed) -> None:
+    job = timed.begin("j")
+    assert timed.beats_at(10) == []
+    timed.outbox.hasten()
+    timed.outbox.pause(0)
+    assert timed.beats_at(20) == []
+    assert timed.beats_at(30) == ["j"]
+    assert job.id == "j"

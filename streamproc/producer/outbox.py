@@ -320,10 +320,10 @@ class Outbox:
                 target._sample()
             self._next_sample = time + self._between_samples if self._loops else float("inf")
         if time >= self._pulse.due:
-            heartbeats = self._pulse.beat(time)
             if not self._trouble:  # nobody needs to know later that it was alive then
-                for heartbeat in heartbeats:
+                for heartbeat in self._pulse.beat():
                     self._push(heartbeat)
+            self._pulse.begin_round(time)
 
     def _release(self, time: float) -> float:
         """Queue the held progress whose time has come. Returns when the next comes."""

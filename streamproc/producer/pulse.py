@@ -39,9 +39,11 @@ class Pulse:
     def spoke(self, job: str) -> None:
         self._silent.discard(job)
 
-    def beat(self, time: float) -> list[Event]:
+    def beat(self) -> list[Event]:
         """The heartbeats of a round that is due."""
-        beats = [job._event("job.heartbeat") for name in self._silent if (job := self._jobs.get(name)) is not None]
+        return [job._event("job.heartbeat") for name in self._silent if (job := self._jobs.get(name)) is not None]
+
+    def begin_round(self, time: float) -> None:
+        """The next round, to which the heartbeats of the last one are no news."""
         self._silent = set(self._jobs)
         self.due = time + self._interval if self._silent else float("inf")
-        return beats
