@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from streamproc.errors import ServerError
+
 __all__ = ["Eta", "Items", "JobSnapshot", "ProgressIndicator", "StageSnapshot", "UnitCounts", "decode_snapshot"]
 
 
@@ -103,8 +105,15 @@ class JobSnapshot(Struct, frozen=True, kw_only=True):
 
 
 def decode_snapshot(snapshot: bytes) -> JobSnapshot:
-    """A snapshot as a gateway serves it, or as it is stored: then it has what an estimate is made of, and none."""
-    fields = msgspec.json.decode(snapshot)
-    if isinstance(fields["eta"], list):
-        fields["eta"] = None
-    return msgspec.convert(fields, JobSnapshot)
+    """A snapshot as a gateway serves it, or as it is stored: then it has what an estimate is made of, and none.
+
+    Raises:
+        ServerError: it isn't a snapshot, or one of a version that this one doesn't know.
+    """
+    try:
+        fields = msgspec.json.decode(snapshot, type=dict[str, Any])
+        if isinstance(fields.get("eta"), list):
+            fields["eta"] = None
+        return msgspec.convert(fields, JobSnapshot)
+    except msgspec.DecodeError as error:
+        raise ServerError(f"what was found isn't a job's snapshot: {error}") from error
