@@ -1,7 +1,7 @@
 #!lua name=streamproc
 -- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
 -- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
-local VERSION = 3
+local VERSION = 4
 
 local function refuse_type(key, wanted)
   local reply = redis.pcall('TYPE', key)
@@ -224,6 +224,31 @@ local function sweep(keys, args)
   return position
 end
 
+-- Forget what is kept of kinds, but for those that were used since somebody looked; as the partition's owner.
+-- KEYS owner kinds, then the runs of each   ARGV holder, then for each the kind and when it had been used
+-- Returns how many were forgotten.
+local function forget_kinds(keys, args)
+  local owner, kinds = keys[1], keys[2]
+  local holder = redis.pcall('GET', owner)
+  if failed(holder) then return refuse_type(owner, 'string') end
+  if holder ~= args[1] then
+    return redis.error_reply('FENCED the lease is held by ' .. (holder or 'nobody'))
+  end
+  if failed(redis.pcall('ZCARD', kinds)) then return refuse_type(kinds, 'zset') end
+  for i = 3, #keys do
+    if failed(redis.pcall('XLEN', keys[i])) then return refuse_type(keys[i], 'stream') end
+  end
+  local forgotten = 0
+  for i = 3, #keys do
+    local kind, used = args[2 * i - 4], args[2 * i - 3]
+    if redis.call('ZSCORE', kinds, kind) == used then
+      redis.call('UNLINK', keys[i])
+      forgotten = forgotten + redis.call('ZREM', kinds, kind)
+    end
+  end
+  return forgotten
+end
+
 -- Create a job once. KEYS created log   ARGV digest payload keep_seconds
 -- Returns {1, position}, {0} where it was created with the same content, {-1} with other content.
 local function create(keys, args)
@@ -246,4 +271,5 @@ redis.register_function('sp_release', release)
 redis.register_function('sp_announce', announce)
 redis.register_function('sp_commit', commit)
 redis.register_function('sp_sweep', sweep)
+redis.register_function('sp_forget_kinds', forget_kinds)
 redis.register_function('sp_create', create)

@@ -8,6 +8,8 @@ Time is the server's, but no later than what is folded: while folding lags behin
 partition that was just taken, or to which something was appended, is swept again once all that its log held then is
 folded. So each decision, one of an earlier owner too, shows in the snapshots before the next is made. Should a job
 go on while it is found to be silent, the fold sees that the decision isn't true at its place in the log.
+
+Of kinds too it forgets the runs, and that they were there, when there are very many and others were used since.
 """
 
 import logging
@@ -25,10 +27,12 @@ from streamproc.store import Store
 from streamproc.sweeps import Folded, Sweeps
 from streamproc.wire import encode
 
-__all__ = ["Sweeper"]
+__all__ = ["MOST_KINDS", "Sweeper"]
 
 _logger = logging.getLogger("streamproc.projector")
 
+MOST_KINDS: Final = 1000
+"""So many kinds are remembered in a partition."""
 _MOST_SECONDS: Final = 5.0
 _FRESH_SECONDS: Final = 60.0
 _PAGE: Final = 1000
@@ -93,6 +97,7 @@ class Sweeper:
         wrong = None
         try:
             await self.sweep(partition)
+            await self.forget_kinds(partition)
         except Fenced:
             return  # its new owner sweeps it
         except ServerUnavailable:
@@ -128,6 +133,15 @@ class Sweeper:
                         due.update(found)
                 await anyio.sleep(len(jobs) / _LISTED_PER_SECOND)
         swept.due = due
+
+    async def forget_kinds(self, partition: Partition) -> None:
+        """Keep the kinds of a partition that were used last: names may be anything, and so there may be any number.
+
+        Raises `Fenced` where the partition isn't ours any more.
+        """
+        while stale := await self._sweeps.stale_kinds(partition.lease.keys, MOST_KINDS, _AT_ONCE):
+            if not await self._sweeps.forget_kinds(partition.lease, stale):
+                return  # all of them are in use again
 
     async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> dict[bytes, int]:
         """Append what is to be said of jobs. Returns when each of them has to be looked at again."""

@@ -1,4 +1,4 @@
-"""What a sweep of a partition reads, and the one thing that it writes: events, as the partition's owner."""
+"""What a sweep of a partition reads, and what it writes as the partition's owner: events; and it forgets kinds."""
 
 from collections.abc import Sequence
 
@@ -57,6 +57,26 @@ class Sweeps:
         """Up to `count` jobs of an index, after so many. Where jobs leave it meanwhile, some are passed over."""
         jobs: list[bytes] = await call(self._client, "ZRANGE", keys.index(index), after, after + count - 1)
         return jobs
+
+    async def stale_kinds(self, keys: PartitionKeys, most: int, count: int) -> list[tuple[str, bytes]]:
+        """Up to `count` of the kinds beyond `most`, the least recently used first, each with when it was used."""
+        beyond = await call(self._client, "ZCARD", keys.kinds) - most
+        if beyond <= 0:
+            return []
+        found = await call(self._client, "ZRANGE", keys.kinds, 0, min(beyond, count) - 1, "WITHSCORES")
+        return [(kind.decode(), used) for kind, used in zip(found[::2], found[1::2], strict=True)]
+
+    async def forget_kinds(self, lease: Lease, kinds: Sequence[tuple[str, bytes]]) -> int:
+        """Forget the runs of kinds of a partition, and when they were used, unless they were used again.
+
+        Raises:
+            Fenced: the lease isn't ours any more, and nothing was forgotten.
+        """
+        keys = lease.keys
+        names = [keys.owner, keys.kinds, *(keys.runs(kind) for kind, _ in kinds)]
+        told = [value for kind in kinds for value in kind]
+        forgotten: int = await call(self._client, "FCALL", "sp_forget_kinds", len(names), *names, lease.holder, *told)
+        return forgotten
 
     async def append(self, lease: Lease, payloads: Sequence[bytes]) -> str:
         """Append checked payloads to the log of a partition. Returns the position of the last.
