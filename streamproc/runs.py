@@ -38,11 +38,14 @@ class Runs:
         jobs = [("EXISTS", keys.index(f"kind:{kind}")) for keys in self._partitions]
         return any(found not in (None, 0) for found in await self._replies([*used, *jobs]))
 
-    async def latest(self, kinds: Sequence[str], most: int) -> list[list[tuple[int, bytes]]]:
-        """For each kind its latest runs over all partitions, the oldest first, each with when it ended in ms."""
+    async def latest(self, kinds: Sequence[str], most: int) -> tuple[list[list[tuple[int, bytes]]], int]:
+        """For each kind its latest runs over all partitions, the oldest first, each with when it ended in ms.
+
+        Returns them, and the server's time in ms.
+        """
         streams = {kind: [keys.runs(kind) for keys in self._partitions] for kind in kinds}
         count = self._share(most)
-        pages = await self._pages(list(chain.from_iterable(streams.values())), count)
+        now, pages = await self._pages(list(chain.from_iterable(streams.values())), count)
 
         def merged(kind: str) -> list[Any]:
             return sorted(chain.from_iterable(pages[stream] for stream in streams[kind]))[-most:]
@@ -54,13 +57,16 @@ class Runs:
             for stream in streams[kind]
             if len(pages[stream]) == count < most and pages[stream][-1] >= merged(kind)[0]
         ]
-        pages |= await self._pages(cut, most)
-        return [[(place[0], run) for place, run in merged(kind)] for kind in kinds]
+        if cut:
+            now, rest = await self._pages(cut, most)
+            pages |= rest
+        return [[(place[0], run) for place, run in merged(kind)] for kind in kinds], now
 
-    async def _pages(self, streams: Sequence[str], count: int) -> dict[str, list[Any]]:
-        """The newest entries of streams, the newest first: each its place and its run."""
-        pages = await self._replies([("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams])
-        return {
+    async def _pages(self, streams: Sequence[str], count: int) -> tuple[int, dict[str, list[Any]]]:
+        """The server's time, and the newest entries of streams, the newest first: each its place and its run."""
+        reads = [("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams]
+        (seconds, micros), *pages = await self._replies([("TIME",), *reads])
+        return seconds * 1000 + micros // 1000, {
             stream: [(key(position.decode()), fields[b"r"]) for position, fields in page]
             for stream, page in zip(streams, pages, strict=True)
         }
@@ -96,8 +102,6 @@ class Runs:
         return min(most, 2 * most // len(self._partitions) + _SPARE)
 
     async def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        if not commands:
-            return []
         with server_errors():
             async with self._client.pipeline(transaction=False) as pipe:
                 for command in commands:

@@ -12,6 +12,7 @@ from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
 from streamproc.position import key
 from streamproc.projection import Changes
+from streamproc.runs import Runs
 
 __all__ = ["COMMIT", "Commit", "Listed", "Store"]
 
@@ -206,14 +207,8 @@ class Store:
 
     async def runs(self, kind: str, most: int) -> tuple[list[bytes], int]:
         """The latest runs of a kind over all partitions, the oldest first, and the server's time in ms."""
-        with server_errors():
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.time()
-                for keys in self._keys.partitions:
-                    pipe.execute_command("XREVRANGE", keys.runs(kind), "+", "-", "COUNT", most)
-                (seconds, micros), *pages = await pipe.execute()
-        found = sorted((key(position.decode()), fields[b"r"]) for page in pages for position, fields in page)
-        return [run for _, run in found[-most:]], seconds * 1000 + micros // 1000
+        [runs], now = await Runs(self._client, self._keys).latest([kind], most)
+        return [run for _, run in runs], now
 
     async def owned(self) -> int:
         """How many partitions have an owner."""

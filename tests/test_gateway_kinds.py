@@ -172,7 +172,7 @@ async def test_the_latest_runs_are_found_however_they_are_spread(service: Servic
     for number in range(60):
         keys = service.keys.partitions[0 if number < 59 else 1]
         await service.client.xadd(keys.runs("uneven"), {"r": encoded}, id=f"{2_000 + number}-0")
-    even, uneven, none = await Runs(service.client, service.keys).latest(["even", "uneven", "none"], 20)
+    (even, uneven, none), _ = await Runs(service.client, service.keys).latest(["even", "uneven", "none"], 20)
     assert [json.loads(run)[1] for _, run in even] == [1000 * number for number in range(70, 90)]
     assert [ended for ended, _ in uneven] == [2_000 + number for number in range(40, 60)]
     assert none == []

@@ -48,7 +48,8 @@ class Summaries:
         stale = [kind for kind in kinds if not _fresh(self._brief.get(kind))]
         now = time.monotonic()
         found = {kind: self._brief[kind].summary for kind in kinds if kind in self._brief}
-        for kind, runs in zip(stale, await self._runs.latest(stale, _RUNS), strict=True):
+        latest, _ = await self._runs.latest(stale, _RUNS) if stale else ([], 0)
+        for kind, runs in zip(stale, latest, strict=True):
             found[kind] = self._estimator.summary(runs)
             _keep(self._brief, kind, _Kept(found[kind], 0, now), _MOST_BRIEF)
         return [found[kind] for kind in kinds]
@@ -60,7 +61,7 @@ class Summaries:
             if kept is not None and _fresh(kept):
                 return kept.summary
             now = time.monotonic()
-            [runs] = await self._runs.latest([kind], _RUNS)
+            [runs], _ = await self._runs.latest([kind], _RUNS)
             which = hash(tuple(runs))
             if kept is None or kept.runs != which:
                 # To foretell each run anew takes up to a second, in which others are served.
