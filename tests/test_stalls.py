@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from projections.paths import Path, Run
@@ -263,6 +263,7 @@ def test_a_time_is_shown_in_its_two_largest_units(ms: int, shown: str) -> None:
     assert Stalls().event(silence(), NOW + ms).reason == f"no sign of life for {shown}"
 
 
+@settings(deadline=None)
 @given(event_lists, st.integers(0, HOUR))
 def test_what_is_decided_of_a_snapshot_stalls_the_job_and_only_once(events: list[dict[str, Any]], later: int) -> None:
     store, stalls = MemoryStore(), Stalls()
