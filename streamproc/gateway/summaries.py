@@ -16,6 +16,8 @@ __all__ = ["Summaries"]
 
 _FRESH_SECONDS: Final = 5.0
 _RUNS: Final = 100
+_AT_ONCE: Final = 10
+"""Kinds whose runs are read together, so that others are served in between."""
 _MOST_BRIEF: Final = 1000
 _MOST_DETAILS: Final = 100
 
@@ -48,10 +50,12 @@ class Summaries:
         stale = [kind for kind in kinds if not _fresh(self._brief.get(kind))]
         now = time.monotonic()
         found = {kind: self._brief[kind].summary for kind in kinds if kind in self._brief}
-        latest, _ = await self._runs.latest(stale, _RUNS) if stale else ([], 0)
-        for kind, runs in zip(stale, latest, strict=True):
-            found[kind] = self._estimator.summary(runs)
-            _keep(self._brief, kind, _Kept(found[kind], 0, now), _MOST_BRIEF)
+        for at in range(0, len(stale), _AT_ONCE):
+            some = stale[at : at + _AT_ONCE]
+            latest, _ = await self._runs.latest(some, _RUNS)
+            for kind, runs in zip(some, latest, strict=True):
+                found[kind] = self._estimator.summary(runs)
+                _keep(self._brief, kind, _Kept(found[kind], 0, now), _MOST_BRIEF)
         return [found[kind] for kind in kinds]
 
     async def details(self, kind: str) -> Struct:
