@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproc.events import Event
-from streamproc.producer.outbox import BATCH_EVENTS, Outbox
+from streamproc.producer.outbox import Outbox
+from streamproc.producer.queue import BATCH_EVENTS
 
 LATER = 3600.0
 

@@ -186,7 +186,7 @@ def test_memory_stays_bounded_while_the_server_is_gone(own_server: Server, own_l
         for number in range(20_000):
             job.items(number, 20_000, "x" * 200)
             bytes_.done(1)
-        assert sp._outbox._bytes < 150_000  # numbering adds to the batch on its way
+        assert sp._outbox._queue.bytes < 150_000  # numbering adds to the batch on its way
         assert sum(len(held.events) for held in sp._outbox._held.values()) <= 2
         job.fail("gone")
         own_server.start()

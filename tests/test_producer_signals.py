@@ -17,7 +17,7 @@ import pytest
 import streamproc
 from streamproc import Producer
 from streamproc.events import Event
-from streamproc.producer import outbox
+from streamproc.producer import queue as queues
 from streamproc.producer.outbox import Outbox
 from tests.support.producing import LogReader, wait_until
 from tests.support.servers import Server
@@ -91,7 +91,7 @@ def test_what_is_said_in_the_middle_of_a_report_comes_after_it(word: str, monkey
             assert queue.flush(SECONDS) > 0  # waits for nothing, as nothing can go out now
         return msgspec.json.encode(event)
 
-    monkeypatch.setattr(outbox, "encode", encode)
+    monkeypatch.setattr(queues, "encode", encode)
     say(0)
     sent = queue.take() or []
     assert [msgspec.json.decode(payload)["message"] for _, payload in sent] == ["0", "1", "2", "3"]

@@ -10,7 +10,6 @@ summed up; lifecycle events are kept, all of them: in a temporary file, where th
 """
 
 import logging
-import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -22,18 +21,13 @@ from msgspec import Struct
 
 from streamproc.events import MAX_NUMBER, Event
 from streamproc.producer.pulse import Pulse
-from streamproc.producer.spool import Spool
-from streamproc.wire import encode
+from streamproc.producer.queue import Queue
 
 if TYPE_CHECKING:
     from streamproc.producer.target import Target
 
-__all__ = ["BATCH_EVENTS", "Outbox"]
+__all__ = ["Outbox"]
 
-BATCH_EVENTS: Final = 1000
-BATCH_BYTES: Final = 1024 * 1024
-_OVERHEAD: Final = 256
-"""Bytes that an event takes in memory beyond its payload."""
 _HELD_BYTES: Final = 1024
 """Bytes that a held event is counted as: it isn't encoded yet."""
 _SAMPLE_SECONDS: Final = 0.05
@@ -77,18 +71,12 @@ class Outbox:
         self._ready = threading.Condition(self._lock)
         self._busy = False
         self._said: deque[tuple[_How, str, Event]] = deque()  # while this thread was busy
-        self._src = secrets.token_hex(6).encode()
-        self._seq = 0
-        self._queue: deque[tuple[str, bytes, int]] = deque()  # job, payload, and where in it src and seq go
-        self._spool = Spool()
+        self._queue = Queue()
         self._held: dict[str, _Held] = {}
         self._holding = 0
         self._pulse = Pulse(self._heartbeat_interval)
         self._loops: dict[Target, None] = {}
         self._next_sample = float("inf")
-        self._sending: list[tuple[str, bytes]] = []
-        self._bytes = 0
-        self._delivered = 0
         self.coalesced = 0
         self._trouble = False
         self._started = False
@@ -96,7 +84,6 @@ class Outbox:
         self._hurry = False
         self._closed = False
         self._told = False
-        self._told_of_disk = False
 
     # What the work says ------------------------------------------------------------------------------------------
 
@@ -193,7 +180,7 @@ class Outbox:
             self._push(event)
 
     def _full(self) -> bool:
-        return self._bytes + self._holding >= self._max_bytes
+        return self._queue.bytes + self._holding >= self._max_bytes
 
     def _hold(self, target: str, event: Event) -> None:
         if self._closed:
@@ -244,41 +231,10 @@ class Outbox:
                     "%s of job %s comes after close, and is not sent; this is said once", event.type, event.job
                 )
             return
-        body = encode(event)
-        job = event.job
-        # An event begins {"job":"…","type":"…" and neither needs escapes; src and seq come next.
-        at = 19 + len(job) + len(event.type)
-        if not (self._spool or self._full()) or not self._spooled(job, body, at):
-            self._queue.append((job, body, at))
-            self._bytes += len(body) + _OVERHEAD
-        self._pulse.spoke(job)
+        self._queue.put(event, full=self._full())
+        self._pulse.spoke(event.job)
         if self._idle:
             self._ring()
-
-    def _spooled(self, job: str, body: bytes, at: int) -> bool:
-        """Put an event behind those on disk, or the first one there. Whether that worked."""
-        try:
-            self._spool.put(job, body, at)
-        except OSError as error:
-            if self._spool:
-                self._unspool(len(self._spool))  # what is behind them must not overtake them
-            if not self._told_of_disk:
-                self._told_of_disk = True
-                _log.warning("no room on disk for the events that wait, so all are kept in memory: %s", error)
-            return False
-        return True
-
-    def _unspool(self, most: int) -> None:
-        """Take events from disk into memory."""
-        try:
-            for _ in range(min(most, len(self._spool))):
-                event = self._spool.take()
-                self._queue.append(event)
-                self._bytes += len(event[1]) + _OVERHEAD
-        except OSError as error:
-            _log.error("%d events can't be read back from disk, and are lost: %s", len(self._spool), error)
-            self._spool.close()
-            self._spool = Spool()
 
     def _ring(self) -> None:
         if self._idle:
@@ -303,10 +259,10 @@ class Outbox:
                 self._look_around(time)
                 with self._alone():
                     due = self._release(time)
-                    self._fill()
-                if self._sending or self._hurry:
+                    self._queue.fill()
+                if self._queue.sending or self._hurry:
                     self._hurry = False
-                    return self._sending
+                    return self._queue.sending
                 self._idle = True
                 due = min(due, self._next_sample, self._pulse.due)
                 self._ready.wait(min(due - time, threading.TIMEOUT_MAX))
@@ -328,7 +284,7 @@ class Outbox:
     def _release(self, time: float) -> float:
         """Queue the held progress whose time has come. Returns when the next comes."""
         upcoming = float("inf")
-        if len(self._queue) + len(self._sending) >= BATCH_EVENTS or self._full():
+        if self._queue.has_a_batch or self._full():
             return upcoming  # it can't go out now; held, it may still be replaced
         for job, held in list(self._held.items()):
             if held.due > time:
@@ -341,30 +297,11 @@ class Outbox:
                 del self._held[job]
         return upcoming
 
-    def _fill(self) -> None:
-        if self._spool and len(self._queue) < BATCH_EVENTS:
-            self._unspool(BATCH_EVENTS)
-        sending, queue, src = self._sending, self._queue, self._src
-        size = sum(len(payload) for _, payload in sending)
-        added = 0
-        while queue and len(sending) < BATCH_EVENTS and size < BATCH_BYTES:
-            job, body, at = queue.popleft()
-            self._seq += 1
-            payload = b'%b,"src":"%b","seq":%d%b' % (body[:at], src, self._seq, body[at:])
-            sending.append((job, payload))
-            size += len(payload)
-            added += len(payload) - len(body)
-        self._bytes += added
-
     def confirm(self, refused: Collection[int] = ()) -> None:
         """What was taken last is in the log, but for the entries at these places, which are taken again."""
         with self._lock, self._alone():
-            kept = [self._sending[at] for at in refused]
-            self._delivered += len(self._sending) - len(kept)
-            self._bytes -= sum(len(payload) + _OVERHEAD for _, payload in self._sending)
-            self._bytes += sum(len(payload) + _OVERHEAD for _, payload in kept)
-            self._sending = kept
-            self._trouble = bool(kept)
+            self._queue.confirm(refused)
+            self._trouble = bool(refused)
             self._ready.notify_all()
 
     def pause(self, seconds: float) -> None:
@@ -385,7 +322,7 @@ class Outbox:
             return self._pending() + sum(len(held.events) for held in self._held.values())
 
     def _pending(self) -> int:
-        return len(self._said) + len(self._queue) + len(self._spool) + len(self._sending)
+        return len(self._said) + len(self._queue)
 
     def hasten(self) -> int:
         """Let what was said so far go out now. Returns the goal for `missing` and `settled`."""
@@ -395,28 +332,28 @@ class Outbox:
                     self._settle_all()
                 self._catch_up()
             self._wake()
-            return self._delivered + self._pending()
+            return self._queue.delivered + self._pending()
 
     def goal(self) -> int:
         """The same for a job's end, which has just let go what was held of the job; what others hold may wait."""
         with self._lock:
             if not self._trouble:
                 self._wake()
-            return self._delivered + self._pending()
+            return self._queue.delivered + self._pending()
 
     def missing(self, goal: int) -> int:
         """How many events up to a goal are not in the log."""
-        return max(0, goal - self._delivered)
+        return max(0, goal - self._queue.delivered)
 
     def settled(self, goal: int) -> bool:
         """Whether there is no use in waiting for a goal: it is reached, or the server is known to be gone."""
-        return self._delivered >= goal or self._trouble or self._closed or not self._started
+        return self._queue.delivered >= goal or self._trouble or self._closed or not self._started
 
     def flush(self, timeout: float) -> int:
         """Wait until what was said so far is in the log. Returns how many events are not."""
         with self._lock:
             goal = self.hasten()
-            self._wait(lambda: self._delivered >= goal, timeout)
+            self._wait(lambda: self._queue.delivered >= goal, timeout)
             return self.missing(goal)
 
     def settle(self, timeout: float) -> None:
@@ -439,7 +376,7 @@ class Outbox:
         """Give the sender its leave; what still waits is not sent any more."""
         with self._lock:
             self._closed = self._hurry = True
-            self._spool.close()
+            self._queue.close()
             self._ready.notify_all()
 
 
