@@ -119,6 +119,7 @@ class Sweeper:
         if now is None:
             return
         due: dict[bytes, int] = {}
+        stalled = 0
         room = _MOST_DUE // len(self._swept)
         for index in self._stalls.indexes:
             listed = await self._sweeps.count(keys, index, now - self._least)
@@ -128,11 +129,14 @@ class Sweeper:
                 due.update(item for item in before if item[1] > now)
                 wanted = [job for job, when in before if when <= now]
                 for first in range(0, len(wanted), _AT_ONCE):
-                    found = await self._look(swept, wanted[first : first + _AT_ONCE], now)
+                    found, told = await self._look(swept, wanted[first : first + _AT_ONCE], now)
+                    stalled += told
                     if len(due) < room:
                         due.update(found)
                 await anyio.sleep(len(jobs) / _LISTED_PER_SECOND)
         swept.due = due
+        if stalled:
+            _logger.info("partition %d: jobs that have stalled: %d", partition.number, stalled)
 
     async def forget_kinds(self, partition: Partition) -> None:
         """Keep the kinds of a partition that were used last: names may be anything, and so there may be any number.
@@ -143,8 +147,8 @@ class Sweeper:
             if not await self._sweeps.forget_kinds(partition.lease, stale):
                 return  # all of them are in use again
 
-    async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> dict[bytes, int]:
-        """Append what is to be said of jobs. Returns when each of them has to be looked at again."""
+    async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> tuple[dict[bytes, int], int]:
+        """Append what is to be said of jobs. Returns when to look at each of them again, and how many have stalled."""
         lease = swept.partition.lease
         found = await self._store.load([(lease.keys.state(job.decode()), ["snapshot"]) for job in jobs])
         due = dict.fromkeys(jobs, now + self._least)
@@ -160,9 +164,8 @@ class Sweeper:
                 due[job] = end
         if payloads:
             swept.wait_for = await self._sweeps.append(lease, payloads)
-            _logger.info("partition %d: %d silent jobs have stalled", lease.keys.partition, len(payloads))
         await anyio.sleep(len(jobs) / _READ_PER_SECOND)
-        return due
+        return due, len(payloads)
 
     async def _patience(self, silence: Silence) -> int:
         """How long this silence may last, in ms."""
