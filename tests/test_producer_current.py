@@ -100,6 +100,15 @@ def test_a_generator_that_ends_elsewhere_leaves_nothing_behind(sp: Producer) -> 
         assert current() is job
 
 
+def test_a_part_whose_with_was_never_left_is_not_current_once_its_job_has_ended(sp: Producer) -> None:
+    with sp.job("j") as job:
+        part = job.unit("interrupted").__enter__()
+        assert current() is part
+    assert current() is None
+    with sp.job("k") as other:
+        assert current() is other
+
+
 def test_a_generator_keeps_the_order_of_those_around_it(sp: Producer) -> None:
     def rows() -> Generator[int, None, None]:
         with sp.job("inner"):

@@ -27,12 +27,12 @@ def current_job() -> "AnyJob | None":
 
 
 def _inside() -> "Iterator[Target]":
-    """The innermost first. One that has ended was left elsewhere: where its generator was closed."""
-    return (target for target in reversed(_entered.get()) if not target._ended)
+    """The innermost first. One that is over was left elsewhere: where its generator was closed, or by an interrupt."""
+    return (target for target in reversed(_entered.get()) if not target._is_over)
 
 
 def enter(target: "Target") -> None:
-    _entered.set((*_entered.get(), target))
+    _entered.set((*(entered for entered in _entered.get() if not entered._is_over), target))
 
 
 def leave(target: "Target") -> None:

@@ -13,6 +13,12 @@ __all__ = ["Indicator", "Stage", "Unit", "count"]
 class _Part(Target):
     """A part of a job. ``with`` and ``async with`` start and end it; an exception reports failure and goes on up."""
 
+    _job_handle: Target
+
+    @property
+    def _is_over(self) -> bool:
+        return self._ended or self._job_handle._ended
+
     def __enter__(self) -> Self:
         return self._enter()
 

@@ -48,6 +48,11 @@ class Target:
         self._ended = False
 
     @property
+    def _is_over(self) -> bool:
+        """Whether it has ended, or what it is a part of."""
+        return self._ended
+
+    @property
     def label(self) -> str:
         """What it is called, for people."""
         return self._unit or self._stage or self._job
