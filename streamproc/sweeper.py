@@ -7,7 +7,8 @@ too long, `streamproc.projection.Stalls` knows.
 Time is the server's, but no later than what is folded: while folding lags behind, the silence isn't the jobs'. And a
 partition that was just taken, or to which something was appended, is swept again once all that its log held then is
 folded. So each decision, one of an earlier owner too, shows in the snapshots before the next is made. Should a job
-go on while it is found to be silent, the fold sees that the decision isn't true at its place in the log.
+go on while it is found to be silent, the fold sees that the decision isn't true at its place in the log. Nor is it the
+jobs' silence that the server was down: each gets the whole time anew when it is up again.
 
 Of kinds too it forgets the runs, and that they were there, when there are very many and others were used since.
 """
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import anyio
+import msgspec
 
 from streamproc.errors import Fenced, ServerError, ServerUnavailable
 from streamproc.kinds import Kinds
@@ -83,6 +85,7 @@ class Sweeper:
         self._least = min([stalls.least, *self._limits.values()])
         self._kinds = Kinds(store, stalls.learn, _FRESH_SECONDS)
         self._swept: dict[int, _Swept] = {}
+        self._up_since: int | None = None
 
     async def run(self, partitions: Mapping[int, Partition]) -> None:
         """Sweep the partitions that are there each time, until cancelled. Raises `ServerUnavailable`."""
@@ -150,6 +153,9 @@ class Sweeper:
     async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> tuple[dict[bytes, int], int]:
         """Append what is to be said of jobs. Returns when to look at each of them again, and how many have stalled."""
         lease = swept.partition.lease
+        if self._up_since is None:
+            self._up_since = await self._sweeps.up_since()
+        up_since = self._up_since
         found = await self._store.load([(lease.keys.state(job.decode()), ["snapshot"]) for job in jobs])
         due = dict.fromkeys(jobs, now + self._least)
         payloads = []
@@ -157,6 +163,8 @@ class Sweeper:
             silence = None if snapshot is None else self._stalls.silence(snapshot)
             if silence is None:
                 continue
+            if silence.since < up_since:
+                silence = msgspec.structs.replace(silence, since=up_since)
             end = silence.since + await self._patience(silence)
             if end <= now:
                 payloads.append(encode(self._stalls.event(silence, now)))

@@ -37,6 +37,15 @@ class Sweeps:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
+    async def up_since(self) -> int:
+        """About when the server started, in ms since 1970. Before, nobody could be heard."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.info("server")
+                (seconds, _), facts = await pipe.execute()
+        return int(1000 * (seconds - facts["uptime_in_seconds"]))
+
     async def folded(self, keys: PartitionKeys) -> Folded:
         """How far a partition is folded now."""
         with server_errors():

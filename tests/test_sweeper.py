@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -29,6 +30,13 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.anyio
 
 MINUTE = 60.0
+
+
+class OldServer(Sweeps):
+    """As if the server had been up for long."""
+
+    async def up_since(self) -> int:
+        return 0
 
 
 class Field:
@@ -63,7 +71,7 @@ class Field:
         return Partition(lease)
 
     def sweeper(self, **limits: float) -> Sweeper:
-        return Sweeper(Sweeps(self.client), Store(self.client, self.keys), STALLS, limits)
+        return Sweeper(OldServer(self.client), Store(self.client, self.keys), STALLS, limits)
 
     async def sweep(self, **limits: float) -> list[dict[str, Any]]:
         """What one sweep by an owner that has never swept before appends."""
@@ -198,6 +206,30 @@ async def test_time_is_the_servers(field: Field, ahead: int, monkeypatch: pytest
     assert [event["job"] for event in await field.sweep()] == ["silent"]
 
 
+async def test_the_time_that_the_server_was_down_is_no_silence(
+    own_server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers were cut off too, and have not had the time to say so."""
+    config = Config(redis=own_server.url, namespace=namespace, partitions=1)
+    async with connect(config.redis) as client:
+        await ensure_functions(client)
+        field = Field(client, await open_namespace(client, namespace, 1), config)
+        await field.past(10 * MINUTE, "a", "job.started")
+        await field.fold()
+        held = await field.held()
+        for seconds, found in ((5 * MINUTE - 30, []), (5 * MINUTE + 30, ["a"])):
+            sweeps = Sweeps(client)
+            folded = sweeps.folded
+
+            async def later(keys: Any, folded: Any = folded, seconds: float = seconds) -> Any:
+                now = await folded(keys)
+                return msgspec.structs.replace(now, now=now.now + int(1000 * seconds))
+
+            monkeypatch.setattr(sweeps, "folded", later)
+            await Sweeper(sweeps, Store(client, field.keys), STALLS, {}).sweep(held)
+            assert [event["job"] for event in await field.stalls()] == found
+
+
 # Once --------------------------------------------------------------------------------------------------------------
 
 
@@ -267,7 +299,7 @@ async def test_a_decision_that_was_overtaken_by_progress_has_no_effect(field: Fi
     await field.fold()
     held = await field.held()
 
-    class Late(Sweeps):
+    class Late(OldServer):
         """Just before the decision is appended, the job goes on."""
 
         async def append(self, lease: Lease, payloads: Any) -> str:
@@ -308,6 +340,7 @@ async def test_the_step_that_appends_is_fenced_and_whole_on_every_server(any_ser
         ownership, log, sweeps = Ownership(client, keys, 60.0, "me"), keys.partitions[0].log, Sweeps(client)
         lease = await ownership.acquire(0)
         assert lease is not None
+        assert 0 < await sweeps.up_since() <= (await sweeps.folded(keys.partitions[0])).now
         position = await sweeps.append(lease, [b"one", b"two"])
         entries = await call(client, "XRANGE", log, "-", "+")
         assert [fields for _, fields in entries] == [[b"e", b"one"], [b"e", b"two"]]
@@ -339,7 +372,7 @@ async def test_a_job_is_not_read_again_before_it_can_have_stalled(field: Field) 
             read.extend(key for key, _ in wanted)
             return await super().load(wanted)
 
-    sweeper = Sweeper(Sweeps(field.client), Reading(field.client, field.keys), STALLS, {})
+    sweeper = Sweeper(OldServer(field.client), Reading(field.client, field.keys), STALLS, {})
     held = await field.held()
     for _ in range(3):
         await sweeper.sweep(held)
