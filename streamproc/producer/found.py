@@ -91,6 +91,9 @@ class JobSnapshot(Struct, frozen=True, kw_only=True):
     eta: Eta | None
     created_at: datetime | None
     started_at: datetime | None
+    resumed_at: datetime | None = None
+    progressed_at: datetime | None = None
+    heard_at: datetime | None = None
     updated_at: datetime | None
     finished_at: datetime | None
     events: int
