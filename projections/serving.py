@@ -13,11 +13,13 @@ from projections.paths import Path, Run
 from projections.summary import Details, Quantiles, Summary, details, quantile, summary
 from streamproc.projection import parse_rfc3339, rfc3339
 
-__all__ = ["Estimator", "Learned", "Shown", "steady"]
+__all__ = ["Estimator", "Last", "Learned", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
 _OF_INTERVAL: Final = 0.25
+_AGAIN_MS: Final = 250
+"""An estimate is worked out as often; many snapshots may come in between."""
 _LATEST_MS: Final = 253_402_300_799_000
 """The end of the year 9999, as far as RFC 3339 goes."""
 
@@ -34,6 +36,15 @@ class Learned(Struct, frozen=True):
 
     kind: Kind
     waits: list[int]
+
+
+class Last(Struct, frozen=True):
+    """How a job was served last: when that was worked out, in which status, the JSON, and the instants in it."""
+
+    made: int
+    status: bytes
+    eta: bytes
+    shown: Shown | None
 
 
 class _Stored(Facts, frozen=True):
@@ -87,25 +98,41 @@ class Estimator:
         """What is told of one kind."""
         return details(runs)
 
+    def again(self, snapshot: bytes, now: int, last: Last | None) -> bytes | None:
+        """A later snapshot with the estimate of a moment ago, where its status is the same; None where it is too old."""
+        if last is None or not 0 <= now - last.made < _AGAIN_MS or _status(snapshot) != last.status:
+            return None
+        return _spliced(snapshot, last.eta)
+
     def served(
-        self, snapshot: bytes, learned: Learned | None, now: int, shown: Shown | None
-    ) -> tuple[bytes, Shown | None]:
-        """A stored snapshot as it is served, and the finish instants in it.
+        self, snapshot: bytes, learned: Learned | None, now: int, last: Last | None
+    ) -> tuple[bytes, Last | None]:
+        """A stored snapshot as it is served, and the estimate in it.
 
         Args:
             learned: what `learn` made of its kind's runs.
             now: the server's time, in ms since 1970.
-            shown: what was in it when it was served last.
+            last: what came back when the job was served last.
         """
         facts = _read(snapshot)
         if facts is None or facts.status in _FINAL:
             return snapshot, None
         found = estimate(facts, facts.eta or Path(), None if learned is None else learned.kind, now)
-        shown = steady(found, now, shown)
+        shown = steady(found, now, None if last is None else last.shown)
         start_at = _start(facts, learned.waits, now) if found.reason == "queued" and learned is not None else None
-        # Behind `eta` there are only times and counts, and no text can hold a bare quote.
-        start, end = snapshot.rindex(b',"eta":') + 7, snapshot.rindex(b',"created_at":')
-        return b"%b%b%b" % (snapshot[:start], _encode(_eta(found, shown, now, start_at)), snapshot[end:]), shown
+        eta = _encode(_eta(found, shown, now, start_at))
+        return _spliced(snapshot, eta), Last(now, _status(snapshot), eta, shown)
+
+
+def _spliced(snapshot: bytes, eta: bytes) -> bytes:
+    # Behind `eta` there are only times and counts, and no text can hold a bare quote.
+    start, end = snapshot.rindex(b',"eta":') + 7, snapshot.rindex(b',"created_at":')
+    return b"%b%b%b" % (snapshot[:start], eta, snapshot[end:])
+
+
+def _status(snapshot: bytes) -> bytes:
+    start = snapshot.find(b'"status":"') + 10
+    return snapshot[start : snapshot.find(b'"', start)]
 
 
 def _read(snapshot: bytes) -> _Stored | None:

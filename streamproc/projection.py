@@ -101,13 +101,16 @@ class Estimator(Protocol):
     def details(self, runs: Sequence[tuple[int, bytes]]) -> Struct:
         """What is told of one kind, of the same. It may take a second."""
 
-    def served(self, snapshot: bytes, learned: Any, now: int, shown: Any) -> tuple[bytes, Any]:
+    def again(self, snapshot: bytes, now: int, last: Any) -> bytes | None:
+        """A snapshot with the estimate that was served last, where that is of a moment ago and holds; else None."""
+
+    def served(self, snapshot: bytes, learned: Any, now: int, last: Any) -> tuple[bytes, Any]:
         """A stored snapshot as it is served, and what of it must not jitter when it is served next.
 
         Args:
             learned: what `learn` made of its kind's runs; None where it has no kind.
             now: the server's time, in ms since 1970.
-            shown: what came back when the job was served last, or None.
+            last: what came back when the job was served last, or None.
         """
 
 

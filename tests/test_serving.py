@@ -68,3 +68,15 @@ def test_a_released_job_waits_from_when_it_was_released() -> None:
     claimed = {"at": 1, "type": "job.claimed", "worker": "w"}
     found = eta(waited(10), 105, QUEUED, claimed, {"at": 103, "type": "job.released"})
     assert (found["reason"], found["start_at"]) == ("queued", {"p50": at(113), "p90": at(113)})
+
+
+def test_a_later_snapshot_has_the_estimate_of_a_moment_ago_while_its_status_is_the_same() -> None:
+    first = b'{"job_id":"j","status":"running","percent":50.0,"eta":[1,0],"created_at":null,"position":"1-0"}'
+    later = first.replace(b'"1-0"', b'"2-0"').replace(b"50.0", b"60.0")
+    served, last = ESTIMATOR.served(first, None, 10_000, None)
+    again = ESTIMATOR.again(later, 10_100, last)
+    assert again is not None
+    assert msgspec.json.decode(again) == msgspec.json.decode(served) | {"position": "2-0", "percent": 60.0}
+    assert ESTIMATOR.again(later, 11_000, last) is None
+    assert ESTIMATOR.again(later.replace(b"running", b"finished"), 10_100, last) is None
+    assert ESTIMATOR.again(later, 10_100, None) is None

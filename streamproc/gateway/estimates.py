@@ -14,18 +14,15 @@ from streamproc.store import Store
 __all__ = ["Estimates"]
 
 _FRESH_SECONDS: Final = 5.0
-_AGAIN_MS: Final = 250
-"""A snapshot that goes to many clients is worked out once in this time."""
 _MOST_JOBS: Final = 10_000
 
 
 class _Served(Struct):
-    """How a job was served last."""
+    """How a job was served last: what was stored of it, and what went out."""
 
     stored: bytes
-    at: int
     served: bytes
-    shown: Any
+    last: Any
 
 
 class Estimates:
@@ -44,14 +41,17 @@ class Estimates:
     async def served(self, job: str, snapshot: bytes) -> bytes:
         """A stored snapshot as it goes out."""
         now = time.time_ns() // 1_000_000 + self._kinds.ahead
-        last = self._jobs.get(job)
-        if last is not None and last.stored == snapshot and now - last.at < _AGAIN_MS:
-            return last.served
-        kind = self._estimator.kind(snapshot)
-        learned = None if kind is None else await self._kinds.learned(kind)
-        shown = None if last is None else last.shown
-        served, shown = self._estimator.served(snapshot, learned, now, shown)
-        self._jobs[job] = _Served(snapshot, now, served, shown)
+        before = self._jobs.get(job)
+        last = None if before is None else before.last
+        served = self._estimator.again(snapshot, now, last)
+        if served is not None and before is not None:
+            if before.stored == snapshot:
+                return before.served  # the same bytes for all clients
+        else:
+            kind = self._estimator.kind(snapshot)
+            learned = None if kind is None else await self._kinds.learned(kind)
+            served, last = self._estimator.served(snapshot, learned, now, last)
+        self._jobs[job] = _Served(snapshot, served, last)
         self._jobs.move_to_end(job)
         if len(self._jobs) > _MOST_JOBS:
             self._jobs.popitem(last=False)
