@@ -99,7 +99,7 @@ class Estimator:
         return details(runs)
 
     def again(self, snapshot: bytes, now: int, last: Last | None) -> bytes | None:
-        """A later snapshot with the estimate of a moment ago, where its status is the same; None where it is too old."""
+        """A later snapshot with the estimate of a moment ago; None where that is too old, or of another status."""
         if last is None or not 0 <= now - last.made < _AGAIN_MS or _status(snapshot) != last.status:
             return None
         return _spliced(snapshot, last.eta)
