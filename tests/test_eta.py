@@ -234,3 +234,14 @@ def test_only_so_many_runs_of_a_kind_are_kept() -> None:
         log(number, "job.started", kind="k", attempt=number)
         log(number + 0.5, "job.finished", attempt=number)
     assert len(log.runs("k")) == 64
+
+
+def test_what_was_counted_before_the_first_stage_is_no_stage_of_its_own(log: Log) -> None:
+    log(0, "job.started", kind="k")
+    log(1, "job.counted", indicator="packages", total=5)
+    log(2, "stage.started", stage="install")
+    log(4, "stage.finished", stage="install")
+    log(5, "job.finished")
+    (run,) = log.runs("k")
+    assert [stage.name for stage in run.stages] == ["install"]
+    assert run.size == 5

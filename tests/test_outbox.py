@@ -149,6 +149,17 @@ def test_room_comes_back_when_events_are_delivered() -> None:
     assert [event["percent"] for event in sent(outbox)] == [0, 1, 2, 3, 4]
 
 
+def test_nothing_overtakes_what_waits_on_disk_when_there_is_room_again() -> None:
+    outbox = make(max_bytes=2_000)
+    for number in range(2 * BATCH_EVENTS):
+        outbox.keep(Event(job="j", type="unit.finished", unit="u", done=number))
+    taken = list(take(outbox))
+    outbox.confirm()  # the memory is empty now, and the disk isn't
+    outbox.keep(Event(job="j", type="unit.finished", unit="u", done=2 * BATCH_EVENTS))
+    numbers = [msgspec.json.decode(payload)["done"] for _, payload in taken] + [event["done"] for event in sent(outbox)]
+    assert numbers == list(range(2 * BATCH_EVENTS + 1))
+
+
 def test_flush_says_how_many_events_are_not_delivered() -> None:
     outbox = make()
     outbox.keep(Event(job="j", type="job.started"))
