@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamproc.events import Event
 from streamproc.producer.outbox import Outbox
-from streamproc.producer.queue import BATCH_EVENTS
+from streamproc.producer.queue import BATCH_EVENTS, Queue
 
 LATER = 3600.0
 
@@ -150,14 +150,11 @@ def test_room_comes_back_when_events_are_delivered() -> None:
 
 
 def test_nothing_overtakes_what_waits_on_disk_when_there_is_room_again() -> None:
-    outbox = make(max_bytes=2_000)
-    for number in range(2 * BATCH_EVENTS):
-        outbox.keep(Event(job="j", type="unit.finished", unit="u", done=number))
-    taken = list(take(outbox))
-    outbox.confirm()  # the memory is empty now, and the disk isn't
-    outbox.keep(Event(job="j", type="unit.finished", unit="u", done=2 * BATCH_EVENTS))
-    numbers = [msgspec.json.decode(payload)["done"] for _, payload in taken] + [event["done"] for event in sent(outbox)]
-    assert numbers == list(range(2 * BATCH_EVENTS + 1))
+    queue = Queue()
+    for number, full in enumerate([False, True, False, False]):
+        queue.put(Event(job="j", type="unit.finished", unit="u", done=number), full=full)
+    queue.fill()
+    assert [msgspec.json.decode(payload)["done"] for _, payload in queue.sending] == [0, 1, 2, 3]
 
 
 def test_flush_says_how_many_events_are_not_delivered() -> None:
