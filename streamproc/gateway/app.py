@@ -1,38 +1,64 @@
-"""The routes. Each is one function; what they share is in `Backend`."""
+"""The routes, and what each takes. Each is one function; what they share is in `Backend`."""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, NamedTuple
 
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.create import post_job
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
+from streamproc.gateway.identity.middleware import Authentication, Needs
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_jobs, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.stream import get_stream
 
-__all__ = ["create_app"]
+__all__ = ["ROUTES", "Served", "create_app"]
+
+Method = Literal["GET", "POST", "DELETE", "WS"]
+
+
+class Served(NamedTuple):
+    """A route: its method (``WS`` is a WebSocket, GET serves HEAD too), and the scope it takes, if any."""
+
+    method: Method
+    path: str
+    endpoint: Callable[..., Any]
+    scope: str | None
+
+    def route(self) -> BaseRoute:
+        guards = [] if self.scope is None else [Middleware(Needs, self.scope)]
+        if self.method == "WS":
+            return WebSocketRoute(self.path, self.endpoint, middleware=guards)
+        return Route(self.path, self.endpoint, methods=[self.method], middleware=guards)
+
+
+ROUTES: Final = (
+    Served("POST", "/v1/events", post_events, "events:write"),
+    Served("GET", "/v1/jobs", get_jobs, "jobs:read"),
+    Served("POST", "/v1/jobs", post_job, "events:write"),
+    Served("GET", "/v1/jobs/{job}", get_job, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/units", get_units, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
+    Served("GET", "/v1/kinds", get_kinds, "jobs:read"),
+    Served("GET", "/v1/kinds/{kind:path}", get_kind, "jobs:read"),
+    Served("GET", "/v1/log", get_log, "log:read"),
+    Served("GET", "/livez", livez, None),
+    Served("GET", "/readyz", readyz, None),
+)
 
 
 def create_app(backend: Backend) -> Starlette:
     """The gateway as an ASGI application on a backend that somebody else runs."""
     app = Starlette(
-        routes=[
-            Route("/v1/events", post_events, methods=["POST"]),
-            Route("/v1/jobs", get_jobs),
-            Route("/v1/jobs", post_job, methods=["POST"]),
-            Route("/v1/jobs/{job}", get_job),
-            Route("/v1/jobs/{job}/units", get_units),
-            Route("/v1/jobs/{job}/events", get_events),
-            Route("/v1/jobs/{job}/stream", get_stream),
-            Route("/v1/kinds", get_kinds),
-            Route("/v1/kinds/{kind:path}", get_kind),
-            Route("/v1/log", get_log),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-        ],
+        routes=[served.route() for served in ROUTES],
+        middleware=[Middleware(Authentication)],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False
