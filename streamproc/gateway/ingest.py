@@ -1,5 +1,6 @@
 """``POST /v1/events``: append events, all or none of them checked before anything is written."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -8,27 +9,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from streamproc.errors import InvalidEvent
-from streamproc.events import DECISIONS
+from streamproc.events import DECISIONS, Event
+from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.bodies import MAX_EVENTS, media_type, read_body, split_array, split_lines
+from streamproc.gateway.cloudevents import attribute_error, attributes_of
+from streamproc.gateway.identity import identity_of
 from streamproc.gateway.problems import Problem
+from streamproc.gateway.tracing import traced, traceparent
+from streamproc.gateway.writable import foreign
 from streamproc.wire import decode
 
-__all__ = ["post_events"]
+__all__ = ["MEDIA_TYPES", "post_events"]
 
 _JSON: Final = "application/json"
 _NDJSON: Final = ("application/x-ndjson", "application/ndjson")
+MEDIA_TYPES: Final = (_JSON, *_NDJSON, cloudevents.STRUCTURED, cloudevents.BATCH)
 _MOST_ERRORS: Final = 100
 _AT_ONCE: Final = 500
 """Events between two turns of other requests."""
 
+Read = Callable[[bytes], tuple[Event, bytes]]
+"""Reads an event out of what was sent of it: the event, and its payload. Raises `InvalidEvent`."""
+
 
 async def post_events(request: Request) -> Response:
-    """Append one event, a JSON array of events, or one a line. 201 with their positions, in order."""
+    """Append one event, a JSON array of events, or one a line; or CloudEvents. 201 with their positions, in order."""
     backend: Backend = request.app.state.backend
     opened = backend.get()
-    payloads = _split(media_type(request, _JSON, *_NDJSON), await read_body(request))
-    jobs = await _check(payloads)
+    sent, read = await _sent(request)
+    events, payloads = await _check(sent, read, traceparent(request))
+    jobs = [event.job for event in events]
+    theirs = await foreign(identity_of(request), opened.store, events)
+    if theirs:
+        errors = [{"index": index, "field": "job", "detail": f"there is no job {jobs[index]}"} for index in theirs]
+        raise _refusal(404, "unknown-job", errors)
     positions: list[str] = []
     for at in range(0, len(payloads), _AT_ONCE):
         part = slice(at, at + _AT_ONCE)
@@ -42,10 +57,37 @@ async def post_events(request: Request) -> Response:
     return Response(msgspec.json.encode(answer), 201, media_type=_JSON)
 
 
+async def _sent(request: Request) -> tuple[list[bytes], Read]:
+    """What was sent of each event, and how to read it."""
+    kind = media_type(request, *MEDIA_TYPES)
+    body = await read_body(request)
+    attributes = attributes_of(request.headers)
+    if kind in (cloudevents.STRUCTURED, cloudevents.BATCH):
+        return _split(kind, body), _read_cloud_event
+    if attributes and kind == _JSON:
+        return [body], lambda data: _checked(cloudevents.from_binary(attributes, data))
+    return _split(kind, body), _read
+
+
+def _read(body: bytes) -> tuple[Event, bytes]:
+    return decode(body), body
+
+
+def _read_cloud_event(body: bytes) -> tuple[Event, bytes]:
+    return _checked(cloudevents.from_structured(body))
+
+
+def _checked(payload: bytes) -> tuple[Event, bytes]:
+    try:
+        return decode(payload), payload
+    except InvalidEvent as error:
+        raise attribute_error(error) from None
+
+
 def _split(kind: str, body: bytes) -> list[bytes]:
     if kind in _NDJSON:
         payloads = split_lines(body)
-    elif body.lstrip()[:1] == b"[":
+    elif kind == cloudevents.BATCH or (kind == _JSON and body.lstrip()[:1] == b"["):
         payloads = split_array(body)
     else:
         payloads = [body]
@@ -56,28 +98,30 @@ def _split(kind: str, body: bytes) -> list[bytes]:
     return payloads
 
 
-async def _check(payloads: list[bytes]) -> list[str]:
-    """The job of each payload. Raises `Problem`, naming each that is no event, or none of a producer's."""
-    jobs: list[str] = []
+async def _check(sent: list[bytes], read: Read, trace: str | None) -> tuple[list[Event], list[bytes]]:
+    """The events, and their payloads. Raises `Problem`, naming each that is no event, or none of a producer's."""
+    events: list[Event] = []
+    payloads: list[bytes] = []
     invalid: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
-    for index, payload in enumerate(payloads):
+    for index, body in enumerate(sent):
         if index % _AT_ONCE == 0:
             await checkpoint()
         try:
-            event = decode(payload)
+            event, payload = read(body)
         except InvalidEvent as error:
             invalid.append({"index": index, "field": error.field, "detail": error.reason})
             continue
         if event.type in DECISIONS:
             detail = f"{event.type} is for the server alone to write"
             decisions.append({"index": index, "field": "type", "detail": detail})
-        jobs.append(event.job)
+        events.append(event)
+        payloads.append(traced(event, payload, trace))
     if invalid:
         raise _refusal(400, "invalid-event", invalid)
     if decisions:
         raise _refusal(403, "server-only", decisions)
-    return jobs
+    return events, payloads
 
 
 def _refusal(status: int, name: str, errors: list[dict[str, Any]]) -> Problem:
