@@ -3,12 +3,12 @@
 Percent is the first of these that applies: finished, stages, units, indicators, the last report.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from streamproc.projection import millis, parse_rfc3339
+from streamproc.projection import Claim, millis, parse_rfc3339
 
 __all__ = [
     "Indexed",
@@ -169,11 +169,12 @@ class StageSums(Struct, array_like=True, gc=False):
 
 
 class Sums(Struct, array_like=True):
-    """The small field beside the snapshot: what the fold must know and nobody is served."""
+    """The small field beside the snapshot: what the fold must know and nobody is served.
+
+    `offered`: it was put into the queue. `resumed`: a wish to pause was taken back that the worker may have seen.
+    """
 
     created: int = 0
-    claim: str | None = None
-    lease_seconds: float | None = None
     priority: int = 0
     max_attempts: int | None = None
     total_stages: int = 0
@@ -181,10 +182,22 @@ class Sums(Struct, array_like=True):
     ranks: int = 0
     stages: list[StageSums] = []
     indicator_stages: dict[str, str] = {}
+    offered: bool = False
+    resumed: bool = False
 
 
-Indexed = tuple[str, str | None, bool]
-"""What a job is listed by: its status, its kind, and whether it is stalled."""
+class Indexed(NamedTuple):
+    """What a job is listed by."""
+
+    status: str
+    kind: str | None
+    stalled: bool
+    title: str | None
+    worker: str | None
+    owner: str | None
+    labels: dict[str, str]
+    started_at: str | None
+    finished_at: str | None
 
 
 class State:
@@ -192,11 +205,16 @@ class State:
 
     `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress,
     and `heard` that of the last word of the worker; the latter two only where that isn't in `job` yet.
+    `queued` is where the job stands in the queues, and `deadline` when its lease ends, as they were saved; it was `taken`
+    out of the queues where something in the log says so, whatever came of that.
     `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that
     units can be large by.
     """
 
     __slots__ = (
+        "claim",
+        "claim_changed",
+        "deadline",
         "heard",
         "indexed",
         "indicators",
@@ -204,9 +222,11 @@ class State:
         "new_members",
         "params",
         "progressed",
+        "queued",
         "stages",
         "sums",
         "sums_changed",
+        "taken",
         "touched_units",
         "units",
         "units_complete",
@@ -220,6 +240,11 @@ class State:
         self.sums = sums
         self.sums_changed = False
         self.params: bytes | None = None
+        self.claim: Claim | None = None
+        self.claim_changed = False
+        self.queued: tuple[str | None, str, int] | None = None
+        self.taken = False
+        self.deadline: int | None = None
         self.updated = "0-0"
         self.progressed: str | None = None
         self.heard: str | None = None

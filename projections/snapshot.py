@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import msgspec
 
 from projections import effects
-from projections.job import Indexed, JobSnapshot, State, Sums, Unit, refresh
+from projections.claims import claimable, deadline_of, decode_claim, moves, queued_of
+from projections.indexes import indexed_of, reindex
+from projections.job import JobSnapshot, State, Sums, Unit, refresh
 from streamproc.events import DECISIONS, PROGRESS, WISHES, Event, Mark, RecordedEvent
 from streamproc.projection import Changes, millis, parse_rfc3339, rfc3339
 
@@ -27,6 +29,7 @@ _REOPENING = frozenset({"job.started", "job.queued"})
 _NOT_OF_THE_WORKER = WISHES | DECISIONS
 _OF_OTHERS = _NOT_OF_THE_WORKER - {"job.claimed"}
 _OF_ANYBODY = _OF_OTHERS | {"job.queued", "unit.added"}
+_TAKING = frozenset({"job.claimed", "job.canceled"})
 
 
 class Snapshot:
@@ -34,7 +37,7 @@ class Snapshot:
 
     name = "snapshot"
     version = 1
-    fields: tuple[str, ...] = ("snapshot", "sums")
+    fields: tuple[str, ...] = ("snapshot", "sums", "claim")
     keeps_units = True
 
     def initial(self, job: str) -> State:
@@ -50,8 +53,12 @@ class Snapshot:
         state = State(_decode_job(saved), Sums() if sums is None else _decode_sums(sums))
         if state.job.updated_at is not None:
             state.updated = f"{parse_rfc3339(state.job.updated_at)}-0"
-        state.indexed = (state.job.status, state.job.kind, state.job.stalled)
+        state.indexed = indexed_of(state)
         state.units_complete = not state.job.units.total and not state.job.indicators
+        claim = fields["claim"]
+        if claim is not None:
+            state.claim = decode_claim(claim)
+        state.queued, state.deadline = queued_of(state), deadline_of(state)
         return state
 
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
@@ -72,16 +79,19 @@ class Snapshot:
         if attempt is not None and attempt != job.attempt and event.unit is None:
             if attempt < job.attempt:
                 recorded.mark = Mark.SUPERSEDED
+                state.taken |= event.type in _TAKING
                 return
             if _begins(state, event):
                 effects.begin_attempt(state, attempt)
         if job.finished_at is not None:
             job.late += 1
             recorded.mark = Mark.LATE
+            state.taken |= event.type in _TAKING
             return
-        claim = state.sums.claim
-        if claim is not None and event.worker != claim and event.type not in _NOT_OF_THE_WORKER:
+        claim = state.claim
+        if claim is not None and event.type not in _NOT_OF_THE_WORKER and claim.refuses(event.worker):
             recorded.mark = Mark.UNCLAIMED
+            state.taken |= event.type in _TAKING
             return
         effect = effects.EFFECTS.get(event.type)
         if effect is None:
@@ -103,7 +113,7 @@ class Snapshot:
         state.updated = position
         if event.type in PROGRESS:
             state.progressed = state.heard = position
-        elif event.type not in _OF_ANYBODY:
+        elif event.type not in (_OF_ANYBODY if claim is None else _OF_OTHERS) and event.silent_seconds is None:
             state.heard = position
 
     def view(self, state: State) -> JobSnapshot:
@@ -126,6 +136,9 @@ class Snapshot:
         if state.sums_changed:
             changes.fields = {"sums": _encode(state.sums)}
             state.sums_changed = False
+        if state.claim_changed:
+            changes.fields = {**changes.fields, "claim": _encode(state.claim)}
+            state.claim_changed = False
         if state.params is not None:
             changes.fields = {**changes.fields, "params": state.params}
             state.params = None
@@ -136,12 +149,14 @@ class Snapshot:
             units = state.units
             changes.units = {name: _encode(units[name]) for name in state.touched_units}
             state.touched_units.clear()
+        if job.status == "queued" or state.queued is not None or state.claim is not None or state.deadline is not None:
+            changes.queues = moves(state)
         if state.new_members:
             changes.ranks = state.new_members
             state.new_members = {}
-        indexed = (job.status, job.kind, job.stalled)
+        indexed = indexed_of(state)
         if indexed != state.indexed:
-            changes.indexes = _reindex(state, indexed)
+            reindex(state, indexed, changes)
         return changes
 
     def lacks_unit(self, state: State, unit: str) -> bool:
@@ -159,25 +174,7 @@ def _begins(state: State, event: Event) -> bool:
     """Whether an event of a higher attempt starts it. One without effect doesn't; what ended must be begun again."""
     if state.job.finished_at is not None:
         return event.type in _REOPENING
-    heard = state.sums.claim in (None, event.worker) or event.type in _NOT_OF_THE_WORKER
+    if event.type == "job.claimed":
+        return claimable(state)
+    heard = state.claim is None or event.type in _NOT_OF_THE_WORKER or not state.claim.refuses(event.worker)
     return heard and event.type in effects.EFFECTS
-
-
-def _reindex(state: State, indexed: Indexed) -> dict[str, int | None]:
-    """Out of the indexes that listed the job, into those that do now."""
-    gone = dict.fromkeys(index_names(state.indexed))
-    state.indexed = indexed
-    return gone | dict.fromkeys(index_names(indexed), state.sums.created)
-
-
-def index_names(indexed: Indexed | None) -> list[str]:
-    """The indexes that list a job; none where it is new."""
-    if indexed is None:
-        return []
-    status, kind, stalled = indexed
-    names = [f"status:{status}"]
-    if kind is not None:
-        names += [f"kind:{kind}", f"status:{status}:kind:{kind}"]
-    if stalled:
-        names += ["stalled", *(f"stalled:{name}" for name in names)]
-    return ["", *names]

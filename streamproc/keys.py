@@ -20,9 +20,10 @@ class PartitionKeys:
             `incarnation`.
         dead: the stream of dead letters, under the positions that they had in the log.
         kinds: sorted set: the kinds of the jobs here, by when a job was last named to be of one, or ended.
+        words: sorted set, all of one score: each word that a job is found by, with the job's id (`word`).
     """
 
-    __slots__ = ("dead", "group", "job_prefix", "kinds", "live_prefix", "log", "owner", "partition", "prefix")
+    __slots__ = ("dead", "group", "job_prefix", "kinds", "live_prefix", "log", "owner", "partition", "prefix", "words")
 
     def __init__(self, namespace: str, partition: int) -> None:
         prefix = f"{namespace}:{{{partition}}}:"
@@ -33,12 +34,22 @@ class PartitionKeys:
         self.group = prefix + "group"
         self.dead = prefix + "dead"
         self.kinds = prefix + "kinds"
+        self.words = prefix + "words"
         self.live_prefix = prefix + "live:"
         self.job_prefix = prefix + "job:"
 
     def index(self, name: str) -> str:
-        """A sorted set of job ids by creation time: all of them (`""`), or those of a status or kind."""
+        """A sorted set of job ids, most by creation time: all of them (`""`), or those of `streamproc.indexes`."""
         return f"{self.prefix}jobs:{name}" if name else f"{self.prefix}jobs"
+
+    def queue(self, name: str) -> str:
+        """A sorted set of `streamproc.queues`."""
+        return self.prefix + name
+
+    @staticmethod
+    def word(word: str, job: str) -> str:
+        """A member of `words`: those of a word, or of how it begins, stand side by side."""
+        return f"{word}\0{job}"
 
     def runs(self, kind: str) -> str:
         """Stream: the latest runs of a kind that ended in this partition, under the positions of their ends."""

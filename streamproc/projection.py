@@ -11,9 +11,32 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from streamproc.events import Event, RecordedEvent
+from streamproc.indexes import FINISHED, STARTED, by_label, by_owner, by_state, by_worker, labels_of, words_of
 from streamproc.position import millis, parse_rfc3339, rfc3339
+from streamproc.queues import CLAIMS, Claim, queue_member, queue_of
 
-__all__ = ["Changes", "Estimator", "Projection", "Silence", "Stalls", "millis", "parse_rfc3339", "rfc3339"]
+__all__ = [
+    "CLAIMS",
+    "FINISHED",
+    "STARTED",
+    "Changes",
+    "Claim",
+    "Estimator",
+    "Projection",
+    "Silence",
+    "Stalls",
+    "by_label",
+    "by_owner",
+    "by_state",
+    "by_worker",
+    "labels_of",
+    "millis",
+    "parse_rfc3339",
+    "queue_member",
+    "queue_of",
+    "rfc3339",
+    "words_of",
+]
 
 S = TypeVar("S")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,6 +55,8 @@ class Changes(Struct, gc=False):
         ranks: where a new unit stands in the job's list of units, by name.
         units_dropped: the state of all units goes first, as at a new attempt.
         indexes: the job's score in an index of the partition, by the index's name; None takes it out.
+        words: those that the job is found by from now on, or by False no more.
+        queues: the job's place in a queue, or among the claims: the set, the member and its score; None takes it out.
         runs: attempts that ended, for what is kept of their kind (which `kinds` has): kind, position and run.
         kinds: the kinds that a job was named to be of, or ended as one of, and when, in ms since 1970.
     """
@@ -45,6 +70,8 @@ class Changes(Struct, gc=False):
     ranks: Mapping[str, int] = _NOTHING
     units_dropped: bool = False
     indexes: Mapping[str, int | None] = _NOTHING
+    words: Mapping[str, bool] = _NOTHING
+    queues: Sequence[tuple[str, str, int | None]] = ()
     runs: Sequence[tuple[str, str, bytes]] = ()
     kinds: Mapping[str, int] = _NOTHING
 

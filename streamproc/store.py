@@ -78,7 +78,7 @@ class Commit:
         if rest:
             self._fields(state, rest)
         for change in changes:
-            if change.units or change.units_dropped or change.indexes:
+            if change.units or change.units_dropped or change.indexes or change.words or change.queues:
                 self._units_and_indexes(job, change)
             if change.kinds:
                 self._runs += change.runs
@@ -97,6 +97,12 @@ class Commit:
         for index, score in change.indexes.items():
             zset = self._zset(keys.index(index))
             operations += ("R", zset, job) if score is None else ("Z", zset, score, job)
+        for word, there in change.words.items():
+            zset, member = self._zset(keys.words), keys.word(word, job)
+            operations += ("Z", zset, 0, member) if there else ("R", zset, member)
+        for name, member, score in change.queues:
+            zset = self._zset(keys.queue(name))
+            operations += ("R", zset, member) if score is None else ("Z", zset, score, member)
 
     def _of_kinds(self) -> tuple[list[str], list[str | bytes | int]]:
         """The runs of all jobs, as a stream takes them in the order of their positions only; and their kinds."""

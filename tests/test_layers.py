@@ -11,7 +11,7 @@ import streamproc
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
-    {"events", "wire", "projection", "config", "keys"},
+    {"events", "wire", "indexes", "projection", "config", "keys"},
     {
         "connection",
         "log",

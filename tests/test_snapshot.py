@@ -282,28 +282,3 @@ def test_a_source_is_known_again_in_the_next_attempt(job: Reports) -> None:
     job("job.started", src="a", seq=6, attempt=2)
     assert job("job.progressed", src="a", seq=5, percent=50)["percent"] is None
     assert job.now["duplicates"] == 1
-
-
-# Indexes
-
-
-def test_a_job_is_listed_by_status_and_kind_and_by_its_creation(job: Reports) -> None:
-    listed = {"j": 1_763_750_000_000}
-    job("job.noted")
-    assert job.indexes == {"": listed, "status:queued": listed}
-    job("job.started", kind="k")
-    assert job.indexes == dict.fromkeys(("", "status:started", "kind:k", "status:started:kind:k"), listed)
-    job("job.finished")
-    assert job.indexes == dict.fromkeys(("", "status:finished", "kind:k", "status:finished:kind:k"), listed)
-    job("job.queued", attempt=2, kind="l")
-    assert job.indexes == dict.fromkeys(("", "status:queued", "kind:l", "status:queued:kind:l"), listed)
-
-
-def test_indexes_are_written_only_when_status_or_kind_change(job: Reports) -> None:
-    job("job.progressed", kind="k", percent=1)
-    job.zsets.clear()
-    for kind in ("job.progressed", "job.queued", "unit.added", "job.resumed"):
-        job(kind, unit="u", kind=None)
-    assert job.indexes == {}
-    job("job.paused")
-    assert set(job.indexes) == {"", "status:paused"}

@@ -135,7 +135,7 @@ def test_a_stalled_job_is_listed_as_such_by_status_and_kind(job: Reports) -> Non
     assert {name for name in job.indexes if "stalled" in name} == everything
     job("job.progressed")
     assert not {name for name in job.indexes if "stalled" in name}
-    assert set(job.indexes) == {"", "status:running", "kind:k", "status:running:kind:k"}
+    assert set(job.indexes) == {"", "started", "status:running", "kind:k", "status:running:kind:k"}
 
 
 # What is too long --------------------------------------------------------------------------------------------------
