@@ -191,6 +191,7 @@ BAD_JOBS: dict[bytes, str | None] = {
     b"[]": None,
     b"": None,
     b"[" * 10_000: None,
+    b'{"\xff":1}': None,
 }
 
 

@@ -40,6 +40,7 @@ _ATTRIBUTES: Final = {field: name for name, field in _FIELDS.items()} | {"src": 
 _KEPT: Final = "cloudevent"
 _NAME = re.compile(r"[a-z0-9]{1,100}")
 _JSON = re.compile(r"(application|text)/([A-Za-z0-9.-]+\+)?json")
+_BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Attributes = dict[str, str | int | bool]
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -71,12 +72,10 @@ def from_structured(body: bytes) -> bytes:
         attributes = _values.decode(_encode(members))
     except msgspec.ValidationError as error:
         raise InvalidEvent(f"is no CloudEvent in JSON: {error}") from None
-    except msgspec.DecodeError as error:
+    except _BROKEN as error:
         raise InvalidEvent(f"is not JSON in UTF-8: {error}") from None
-    except RecursionError:
-        raise InvalidEvent("is nested too deep") from None
     given = {name: value for name, value in attributes.items() if value is not None}
-    if encoded is not None and encoded != b"null":
+    if encoded is not None and bytes(encoded) != b"null":
         return _payload(given, _decoded(encoded))
     return _payload(given, b"" if data is None else bytes(data))
 
@@ -84,7 +83,7 @@ def from_structured(body: bytes) -> bytes:
 def _decoded(encoded: Raw) -> bytes:
     try:
         return base64.b64decode(msgspec.json.decode(encoded, type=str), validate=True)
-    except (msgspec.DecodeError, binascii.Error) as error:
+    except (*_BROKEN, binascii.Error) as error:
         raise InvalidEvent(f"is not base64: {error}", "data_base64") from None
 
 
@@ -95,14 +94,19 @@ def _payload(attributes: Attributes, body: bytes) -> bytes:
     fields: dict[str, Any] = {field: attributes[name] for name, field in _FIELDS.items() if name in attributes}
     fields["type"] = str(fields["type"]).removeprefix(_PREFIX)
     kept = {name: value for name, value in attributes.items() if name not in _FIELDS and name != "specversion"}
-    sequence = str(attributes.get("sequence", ""))
-    if re.fullmatch(r"\d{1,16}", sequence, re.ASCII):
-        fields |= {"src": attributes["source"], "seq": int(sequence)}
-        del kept["sequence"]
+    fields |= _numbered(attributes) or {}
     for name in fields.keys() & data.keys():
         if _value(data[name]) != fields[name]:
             raise InvalidEvent(f"is not what the attribute {_ATTRIBUTES[name]} says", f"data.{name}")
     return _encode(fields | {name: value for name, value in data.items() if name not in fields} | {_KEPT: kept})
+
+
+def _numbered(attributes: Attributes) -> dict[str, Any] | None:
+    """What an event is deduped by; None where there is no sequence of numbers."""
+    sequence = str(attributes.get("sequence", ""))
+    if not re.fullmatch(r"\d{1,16}", sequence, re.ASCII):
+        return None
+    return {"src": attributes["source"], "seq": int(sequence)}
 
 
 def _check(attributes: Attributes) -> None:
@@ -126,14 +130,14 @@ def _data(body: bytes) -> dict[str, Raw]:
         return {}
     try:
         return _fields.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _BROKEN as error:
         raise InvalidEvent(f"must be a JSON object: {error}", "data") from None
 
 
 def _value(raw: Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _BROKEN as error:
         raise InvalidEvent(f"is not JSON: {error}", "data") from None
 
 
@@ -165,11 +169,11 @@ def cloud_event(entry: Entry) -> bytes:
     }
     attributes |= {name: value for name, value in kept.items() if name not in ("specversion", "type", "subject")}
     for field, name in (("at", "time"), ("trace", "traceparent")):
-        if field in data and (value := data.pop(field)) != b"null":
+        value = data.pop(field, None)
+        if value is not None and bytes(value) != b"null":
             attributes[name] = value
-    if kept and data.get("src") == _encode(kept["source"]) and "seq" in data:
-        attributes["sequence"] = bytes(data.pop("seq")).decode()
-        del data["src"]
+    if _numbered(kept) == {name: _value(data[name]) for name in ("src", "seq") if name in data}:
+        del data["src"], data["seq"]
     attributes["position"] = position
     if len(fields) > 2:
         attributes["mark"] = fields[3].decode()
@@ -187,7 +191,7 @@ def _kept(data: dict[str, Raw]) -> Attributes:
         return {}
     try:
         kept = msgspec.json.decode(raw, type=Attributes)
-    except msgspec.DecodeError:
+    except _BROKEN:
         return {}
     wanted = ("id", "source")
     if not all(isinstance(kept.get(name), str) for name in wanted) or not all(map(_NAME.fullmatch, kept)):

@@ -11,9 +11,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamproc.errors import InvalidEvent
+from streamproc.errors import InvalidEvent, UnknownJob
+from streamproc.events import Event
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.bodies import media_type, read_body
+from streamproc.gateway.identity import identity_of
+from streamproc.gateway.tracing import traced, traceparent
+from streamproc.gateway.writable import foreign
 from streamproc.hub import Watch
 from streamproc.position import key
 from streamproc.wire import decode
@@ -33,9 +37,13 @@ async def post_job(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     opened = backend.get()
     media_type(request, _JSON)
-    job, payload = _payload(await read_body(request))
+    event, payload = _payload(await read_body(request))
+    job = event.job
+    if await foreign(identity_of(request), opened.store, [event]):
+        raise UnknownJob(f"job_id: {job} is none of yours")
+    digest, payload = _digest(payload), traced(event, payload, traceparent(request))
     with await opened.hub.watch(job) as watch:
-        position = await opened.store.create(job, payload, _digest(payload))
+        position = await opened.store.create(job, payload, digest)
         snapshot = await _snapshot(watch, position)
     if snapshot is None:
         snapshot = msgspec.json.encode({"job_id": job, "position": position})
@@ -45,11 +53,11 @@ async def post_job(request: Request) -> Response:
     return Response(snapshot, 200 if position is None else 201, headers, _JSON)
 
 
-def _payload(body: bytes) -> tuple[str, bytes]:
-    """The event that the body asks for. Raises `InvalidEvent`."""
+def _payload(body: bytes) -> tuple[Event, bytes]:
+    """The event that the body asks for, and its payload. Raises `InvalidEvent`."""
     try:
         fields = _fields.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(f"the body must be a JSON object: {error}") from None
     for field in ("job", "type"):
         if field in fields:
@@ -58,7 +66,7 @@ def _payload(body: bytes) -> tuple[str, bytes]:
     named: dict[str, Any] = {"job": _new_id() if given is None else given, "type": "job.queued"}
     try:
         payload = msgspec.json.encode(named | fields)
-        return decode(payload).job, payload
+        return decode(payload), payload
     except InvalidEvent as error:
         raise InvalidEvent(error.reason, "job_id" if error.field == "job" else error.field) from None
 

@@ -7,14 +7,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamproc.errors import UnknownJob
+from streamproc.errors import InvalidEvent, UnknownJob
+from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend, Opened
+from streamproc.gateway.cloudevents import cloud_event
 from streamproc.gateway.jobs import splice
-from streamproc.gateway.parameters import accepts_ndjson, after, job_of, limit, whole
+from streamproc.gateway.parameters import accepts, accepts_ndjson, after, job_of, limit, whole
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.streaming import Streaming, Write
 from streamproc.log import Entry
 from streamproc.position import START, Token, key, millis, rfc3339
+from streamproc.wire import decode
 
 __all__ = ["PAGE", "event_line", "get_events", "get_log"]
 
@@ -40,7 +43,7 @@ def _one_line(payload: bytes) -> bytes:
 
 
 async def get_events(request: Request) -> Response:
-    """A job's history: a page of it, or by ``Accept`` all of it, one line an event."""
+    """A job's history: a page of it, or by ``Accept`` all of it, one line an event; as CloudEvents too."""
     backend: Backend = request.app.state.backend
     store = backend.get().store
     job, most, token = job_of(request), limit(request, default=100, most=1000), after(request)
@@ -52,15 +55,21 @@ async def get_events(request: Request) -> Response:
     async def read(position: str, count: int) -> Sequence[Entry]:
         return await store.history(job, position, count)
 
-    if accepts_ndjson(request):
+    as_cloud_events = accepts(request, cloudevents.STRUCTURED)
+    if as_cloud_events or accepts_ndjson(request):
 
         async def body(write: Write) -> None:
-            await _lines(write, read, start, None, event_line)
+            await _lines(write, read, start, None, cloud_event if as_cloud_events else event_line)
 
         return Streaming(body, _NDJSON)
     found = await read(start, most + 1)
     page = found[:most]
     following = page[-1][0].decode() if len(found) > most else None
+    if accepts(request, cloudevents.BATCH):
+        headers = (
+            {} if following is None else {"link": f'<{request.url.path}?after={following}&limit={most}>; rel="next"'}
+        )
+        return Response(b"[%b]" % b",".join(map(cloud_event, page)), 200, headers, cloudevents.BATCH)
     return Response(splice("events", [event_line(entry) for entry in page], following), media_type="application/json")
 
 
@@ -79,35 +88,51 @@ async def _lines(write: Write, read: Read, position: str, end: str | None, line:
         entries = await read(position, PAGE)
         wanted = [entry for entry in entries if last is None or key(entry[0].decode()) <= last]
         if wanted:
-            await write(b"".join([line(entry) + b"\n" for entry in wanted]))
+            await write(b"".join([made + b"\n" for made in map(line, wanted) if made]))
             position = wanted[-1][0].decode()
         if len(wanted) < PAGE:
             return
 
 
 async def get_log(request: Request) -> Response:
-    """The log as it is now, one line an event: of one partition, after a position, or of all in turn."""
+    """The log as it is now, one line an event: of one partition, after a position, or of all in turn.
+
+    By ``Accept`` the lines are CloudEvents; what is no event is left out then.
+    """
     backend: Backend = request.app.state.backend
     opened = backend.get()
     partition = whole(request, "partition", 0, len(opened.keys.partitions) - 1)
     token = after(request)
     if token is not None and (partition is None or token.incarnation):
         raise Problem(400, "invalid-parameter", "after: is a position of one partition; name it", parameter="after")
+    as_cloud_events = accepts(request, cloudevents.STRUCTURED)
     chosen = opened.keys.partitions if partition is None else (opened.keys.partitions[partition],)
     ends = {keys.partition: await opened.log.last(keys.partition) for keys in chosen}
 
     async def body(write: Write) -> None:
         for number, end in ends.items():
-            await _partition(opened, write, number, token.position if token else START, end)
+            await _partition(opened, write, number, token.position if token else START, end, as_cloud_events)
 
     return Streaming(body, _NDJSON)
 
 
-async def _partition(opened: Opened, write: Write, number: int, start: str, end: str) -> None:
+async def _partition(opened: Opened, write: Write, number: int, start: str, end: str, as_cloud_events: bool) -> None:
     async def read(position: str, count: int) -> Sequence[Entry]:
         return await opened.log.range(number, position, count)
 
-    await _lines(write, read, start, end, lambda entry: _log_line(number, entry))
+    def line(entry: Entry) -> bytes:
+        return _log_cloud_event(entry) if as_cloud_events else _log_line(number, entry)
+
+    await _lines(write, read, start, end, line)
+
+
+def _log_cloud_event(entry: Entry) -> bytes:
+    """An entry of the log; nothing of one that is no event."""
+    try:
+        decode(entry[1][1])
+    except InvalidEvent:
+        return b""
+    return cloud_event(entry)
 
 
 def _log_line(partition: int, entry: Entry) -> bytes:

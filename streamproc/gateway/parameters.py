@@ -11,7 +11,18 @@ from streamproc.gateway.problems import Problem
 from streamproc.position import Token, check, parse_token
 from streamproc.wire import check_job_id
 
-__all__ = ["accepts_ndjson", "after", "choice", "cursor", "job_of", "last_event_id", "limit", "pack_cursor", "whole"]
+__all__ = [
+    "accepts",
+    "accepts_ndjson",
+    "after",
+    "choice",
+    "cursor",
+    "job_of",
+    "last_event_id",
+    "limit",
+    "pack_cursor",
+    "whole",
+]
 
 _CURSOR = re.compile(r"(\d{1,20})(?::(.+))?")
 
@@ -92,7 +103,12 @@ def cursor(request: Request) -> tuple[int, str] | None:
     return int(match[1]), match[2] or ""
 
 
+def accepts(request: Request, *kinds: str) -> bool:
+    """Whether the client names one of some media types."""
+    named = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
+    return any(name in kinds for name in named)
+
+
 def accepts_ndjson(request: Request) -> bool:
     """Whether the client asks for one JSON object a line."""
-    kinds = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
-    return any(kind in ("application/x-ndjson", "application/ndjson") for kind in kinds)
+    return accepts(request, "application/x-ndjson", "application/ndjson")
