@@ -17,7 +17,9 @@ read that was sent earlier. So nothing here rests on doorbells arriving, or on t
   read; a commit during the read has changed the job by then, and it doesn't wait. So the replay of a history and its
   live tail are the same loop, and there is no seam where they meet.
 - *Every few seconds all watched jobs are read again*, in few round trips for all of them, and so they are after the
-  subscription's connection was lost. A lost doorbell costs a delay.
+  subscription's connection was lost. A lost doorbell costs a delay. Where the cursor of a partition stood before
+  such a round, no watched job of it is known to less: that is the partition's *horizon*. Who has been given all that
+  is known of some jobs has all that happened to them up to there, and one position says so for all of them.
 
 When the past changes. A partition whose log was emptied has a new incarnation; a server that came back with less than
 it had acknowledged has a lower position. A read that shows one of them begins a new *life* of the job: clients compare
@@ -28,124 +30,43 @@ Memory: one snapshot per watched job, and nothing per client but its place. A jo
 dropped, with its subscription, at the next round.
 """
 
-import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final
 
 import anyio
 from anyio.abc import TaskStatus
 
-from streamproc.errors import InvalidPosition, ServerError, ServerUnavailable
+from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.keys import Keys
 from streamproc.log import Entry
-from streamproc.position import Token, key
+from streamproc.pages import PAGE, Page, Pages
+from streamproc.position import Token
 from streamproc.store import Store
 from streamproc.subscription import Subscription
+from streamproc.watched import Live, Place, Reply, Watched, live_of
 
-__all__ = ["PAGE", "Hub", "Live", "Place", "Watch"]
-
-Place = tuple[int, int]
-"""A position as it sorts."""
+__all__ = ["PAGE", "Hub", "Live", "Page", "Place", "Watch"]
 
 ROUND_SECONDS: Final = 3.0
 _RETRY_SECONDS: Final = 0.5
 _READ_JOBS: Final = 500
-_READ_PAGES: Final = 50
-PAGE: Final = 100
-"""Entries of a page of history."""
-_FINISHED_AT: Final = b'"finished_at":'
 _logger = logging.getLogger("streamproc.hub")
 
 
-class Live(NamedTuple):
-    """What is known of a job: its snapshot, as it is stored, and where that stands."""
-
-    incarnation: str
-    position: str
-    place: Place
-    snapshot: bytes
-
-    @property
-    def token(self) -> Token:
-        return Token(self.incarnation, self.position)
-
-    @property
-    def final(self) -> bool:
-        """Whether the job's state is final. No text in a snapshot can hold the name of a field in bare quotes."""
-        at = self.snapshot.rindex(_FINISHED_AT) + len(_FINISHED_AT)
-        return not self.snapshot.startswith(b"null", at)
-
-
-def _live(incarnation: str, snapshot: bytes) -> Live:
-    """Read where a snapshot stands off its last field: ``…,"position":"1763750000000-3"}``. Nothing is decoded."""
-    try:
-        position = snapshot[snapshot.rindex(b'"', 0, -2) + 1 : -2].decode()
-        return Live(incarnation, position, key(position), snapshot)
-    except (ValueError, InvalidPosition) as error:
-        raise ServerError(f"it isn't a snapshot: {snapshot[:60]!r}") from error
-
-
-class _Job:
-    """A watched job, for all its watchers."""
-
-    __slots__ = ("bell", "channel", "incarnation", "life", "loaded", "loading", "name", "now", "version", "watchers")
-
-    def __init__(self, name: str, channel: str) -> None:
-        self.name = name
-        self.channel = channel
-        self.watchers = 0
-        self.loading = anyio.Lock()
-        self.loaded = False
-        self.incarnation = ""
-        self.life = 0
-        self.now: Live | None = None
-        self.version = 0
-        self.bell: anyio.Event | None = None
-
-    def ring(self) -> None:
-        self.version += 1
-        if self.bell is not None:
-            self.bell.set()
-            self.bell = None
-
-    def rung(self, live: Live) -> None:
-        """Take a doorbell."""
-        if self.now is None or live.place > self.now.place:
-            self.now = live
-            self.ring()
-
-    def read(self, known: Place | None, incarnation: str, live: Live | None) -> None:
-        """Take what a read got that was sent when the job was known to be at a place."""
-        gone_back = known is not None and (live is None or live.place < known or incarnation != self.incarnation)
-        self.incarnation = incarnation
-        if gone_back:
-            self.life += 1
-        elif live is None or (self.now is not None and live.place <= self.now.place):
-            return
-        self.now = live
-        self.ring()
-
-
-class _Page:
-    """A page of a history that is being read, for all that want it."""
-
-    __slots__ = ("done", "entries", "error")
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.entries: Sequence[Entry] = ()
-        self.error: ServerError | None = None
-
-
 class Watch:
-    """One client's view of a job. Use it in a ``with``, so that the job is let go."""
+    """One client's view of a job, or that of all clients together. Use it in a ``with``, so that the job is let go."""
 
-    def __init__(self, hub: "Hub", job: _Job) -> None:
+    __slots__ = ("_hub", "_job", "_seen", "_told")
+
+    def __init__(self, hub: "Hub", job: Watched, told: Callable[[], None] | None) -> None:
         self._hub = hub
         self._job = job
         self._seen = job.version
+        self._told = told
+        if told is not None:
+            job.listeners.add(told)
 
     def __enter__(self) -> "Watch":
         return self
@@ -154,11 +75,23 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._job.watchers -= 1
+        if self._told is not None:
+            self._job.listeners.discard(self._told)
+
+    @property
+    def partition(self) -> int:
+        """Where the job lives."""
+        return self._job.partition
 
     @property
     def life(self) -> int:
         """Rises when the job's past is not what it was: what was seen before counts no more."""
         return self._job.life
+
+    @property
+    def ended(self) -> Live | None:
+        """The newest final state that was seen; a job that was begun anew since has left it behind."""
+        return self._job.ended
 
     @property
     def closed(self) -> bool:
@@ -182,9 +115,15 @@ class Watch:
         """Read the job now. Raises `ServerError`."""
         await self._hub.read([self._job])
 
+    def page(self, after: str) -> Page:
+        """The page of the job's history after a position, which is being read; wait for it."""
+        return self._hub.pages.want(self._job.name, after)
+
     async def history(self, after: str) -> Sequence[Entry]:
         """A page of the job's history after a position; the last one has fewer than `PAGE`. Raises `ServerError`."""
-        return await self._hub.history(self._job.name, after)
+        page = self.page(after)
+        await page.wait()
+        return page.entries
 
 
 class Hub:
@@ -194,18 +133,23 @@ class Hub:
         url: of the server, for the subscription's own connection.
         keys: the namespace.
         store: for reads.
+
+    Attributes:
+        horizons: of each watched partition, up to where all its watched jobs are known.
     """
 
     def __init__(self, url: str, keys: Keys, store: Store) -> None:
         self.store = store
+        self.pages = Pages(store)
         self.closed = False
+        self.horizons: dict[int, Token] = {}
         self._keys = keys
-        self._jobs: dict[bytes, _Job] = {}
-        self._doubtful: set[_Job] = set()
+        self._jobs: dict[bytes, Watched] = {}
+        self._unread: list[Watched] = []
+        self._unread_some = anyio.Event()
+        self._doubtful: set[Watched] = set()
         self._doubt = anyio.Event()
         self._connected = anyio.Event()
-        self._pages: dict[tuple[str, str], _Page] = {}
-        self._page_wanted = anyio.Event()
         self._subscription = Subscription(url, self._heard, self._restored)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -213,7 +157,8 @@ class Hub:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._subscription.run)
             tasks.start_soon(self._rounds)
-            tasks.start_soon(self._read_pages)
+            tasks.start_soon(self._first_reads)
+            tasks.start_soon(self.pages.run)
             await self._connected.wait()
             task_status.started()
 
@@ -229,66 +174,75 @@ class Hub:
         Raises:
             ServerError: it can't be subscribed to, or read.
         """
-        channel = self._keys.of(name).live(name)
-        job = self._jobs.setdefault(channel.encode(), _Job(name, channel))
-        job.watchers += 1
+        [watch] = await self.watch_all([name], [None])
+        return watch
+
+    async def watch_all(self, names: Sequence[str], told: Sequence[Callable[[], None] | None]) -> list[Watch]:
+        """Watch many jobs, in few round trips.
+
+        Args:
+            names: of the jobs.
+            told: for each what is called whenever it changes, if anything.
+
+        Raises:
+            ServerError: one can't be subscribed to, or read. None is watched then.
+        """
+        jobs = [self._job(name) for name in names]
+        for job in jobs:
+            job.watchers += 1
         try:
-            await self._subscription.subscribe(channel)
-            async with job.loading:
-                if not job.loaded:
-                    await self.read([job])
-                    job.loaded = True
+            await self._subscription.subscribe(*(job.channel for job in jobs))
+            for reply in [self._first_read(job) for job in jobs if not job.loaded]:
+                await reply.wait()
         except BaseException:
-            job.watchers -= 1
+            for job in jobs:
+                job.watchers -= 1
             raise
-        return Watch(self, job)
+        return [Watch(self, job, each) for job, each in zip(jobs, told, strict=True)]
 
-    async def read(self, jobs: Sequence[_Job]) -> None:
-        """Read jobs, and let each take what it hasn't seen."""
+    def _job(self, name: str) -> Watched:
+        keys = self._keys.of(name)
+        channel = keys.live(name)
+        return self._jobs.setdefault(channel.encode(), Watched(name, channel, keys.partition))
+
+    async def read(self, jobs: Sequence[Watched]) -> None:
+        """Read jobs, and let each take what it hasn't seen. Raises `ServerError` where none can be read."""
         known = [None if job.now is None else job.now.place for job in jobs]
-        found = await self.store.current([job.name for job in jobs])
-        for job, place, (incarnation, snapshot) in zip(jobs, known, found, strict=True):
+        found = await self.store.states([job.name for job in jobs])
+        for job, place, state in zip(jobs, known, found, strict=True):
             try:
-                job.read(place, incarnation, None if snapshot is None else _live(incarnation, snapshot))
+                if isinstance(state, ServerError):
+                    raise state
+                incarnation, snapshot = state
+                job.read(place, incarnation, None if snapshot is None else live_of(incarnation, snapshot))
+                job.error = None
             except ServerError as error:
-                _logger.error("job %s can't be shown: %s", job.name, error)
+                if job.error is None:
+                    _logger.error("job %s can't be shown: %s", job.name, error)
+                job.error = error
 
-    async def history(self, job: str, after: str) -> Sequence[Entry]:
-        """A page of a job's history after a position, in one read for all that want the same."""
-        page = self._pages.get((job, after))
-        if page is None:
-            page = self._pages[job, after] = _Page()
-            self._page_wanted.set()
-        await page.done.wait()
-        if page.error is not None:
-            raise type(page.error)(str(page.error)) from page.error
-        return page.entries
+    def _first_read(self, job: Watched) -> Reply:
+        if job.loading is None:
+            job.loading = Reply()
+            self._unread.append(job)
+            self._unread_some.set()
+        return job.loading
 
-    async def _read_pages(self) -> None:
-        """Read the pages that clients wait for: while some are read the next gather, and then go together."""
+    async def _first_reads(self) -> None:
+        """Read the jobs that are watched for the first time: while some are read the next gather."""
         while True:
-            await self._page_wanted.wait()
-            self._page_wanted = anyio.Event()
-            while self._pages:
-                wanted = dict(itertools.islice(self._pages.items(), _READ_PAGES))
-                for name in wanted:
-                    del self._pages[name]
-                await self._read_together(wanted)
-
-    async def _read_together(self, wanted: "dict[tuple[str, str], _Page]") -> None:
-        try:
-            found = await self.store.histories(list(wanted), PAGE)
-            for page, entries in zip(wanted.values(), found, strict=True):
-                if isinstance(entries, ServerError):
-                    page.error = entries
-                else:
-                    page.entries = entries
-        except ServerError as error:
-            for page in wanted.values():
-                page.error = error
-        finally:
-            for page in wanted.values():
-                page.done.set()
+            await self._unread_some.wait()
+            self._unread_some = anyio.Event()
+            while self._unread:
+                jobs = self._unread[:_READ_JOBS]
+                del self._unread[:_READ_JOBS]
+                error: ServerError | None = None
+                try:
+                    await self.read(jobs)
+                except ServerError as failed:
+                    error = failed
+                for job in jobs:
+                    job.end_loading(error or job.error)
 
     def _heard(self, channel: bytes, message: bytes) -> None:
         job = self._jobs.get(channel)
@@ -296,7 +250,7 @@ class Hub:
             return
         try:
             if job.incarnation:
-                job.rung(_live(job.incarnation, message))
+                job.rung(live_of(job.incarnation, message))
             else:
                 self._question(job)  # nobody had the partition when it was read; now its life has a name
         except ServerError:
@@ -306,7 +260,7 @@ class Hub:
         self._connected.set()
         self._question(*self._jobs.values())
 
-    def _question(self, *jobs: _Job) -> None:
+    def _question(self, *jobs: Watched) -> None:
         self._doubtful.update(jobs)
         self._doubt.set()
 
@@ -317,15 +271,22 @@ class Hub:
                 await self._doubt.wait()
             try:
                 if early.cancelled_caught:
-                    await self._drop_unwatched()
-                    await self._subscription.ping()
-                    self._doubtful.update(self._jobs.values())
-                await self._settle()
+                    await self._round()
+                else:
+                    await self._settle()
             except ServerUnavailable:
                 await anyio.sleep(_RETRY_SECONDS)  # the subscription says that the server is gone
             except ServerError as error:
                 _logger.error("watched jobs can't be read: %s", error)
                 await anyio.sleep(ROUND_SECONDS)
+
+    async def _round(self) -> None:
+        await self._drop_unwatched()
+        await self._subscription.ping()
+        self._doubtful.update(self._jobs.values())
+        horizons = await self.store.cursors({job.partition for job in self._jobs.values()})
+        await self._settle()
+        self.horizons = horizons
 
     async def _settle(self) -> None:
         while self._doubtful:

@@ -1,6 +1,6 @@
 """The store: what the projections have made of the log. Written only by the commit, read by everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from streamproc.connection import call, server_errors
 from streamproc.errors import JobConflict, ServerError
 from streamproc.keys import Keys, PartitionKeys
 from streamproc.log import Entry, stream_range
-from streamproc.position import key
+from streamproc.position import Token, key
 from streamproc.projection import Changes
 from streamproc.runs import Runs
 
@@ -197,6 +197,15 @@ class Store:
 
     async def current(self, jobs: Sequence[str]) -> list[tuple[str, bytes | None]]:
         """For each job the life that its partition is in and its snapshot, in one round trip."""
+        found = []
+        for state in await self.states(jobs):
+            if isinstance(state, ServerError):
+                raise state
+            found.append(state)
+        return found
+
+    async def states(self, jobs: Sequence[str]) -> list[tuple[str, bytes | None] | ServerError]:
+        """The same; its error for a job that can't be read."""
         groups = list({self._keys.of(job).group: None for job in jobs})
         with server_errors():
             async with self._client.pipeline(transaction=False) as pipe:
@@ -204,12 +213,27 @@ class Store:
                     pipe.hget(group, "incarnation")
                 for job in jobs:
                     pipe.hget(self._keys.of(job).state(job), "snapshot")
+                replies = [_reply_or_error(reply) for reply in await pipe.execute(raise_on_error=False)]
+        lives = dict(zip(groups, replies, strict=False))
+        found: list[tuple[str, bytes | None] | ServerError] = []
+        for job, snapshot in zip(jobs, replies[len(groups) :], strict=True):
+            life = lives[self._keys.of(job).group]
+            errors = [reply for reply in (life, snapshot) if isinstance(reply, ServerError)]
+            found.append(errors[0] if errors else (life.decode() if life else "", snapshot))
+        return found
+
+    async def cursors(self, partitions: Collection[int]) -> dict[int, Token]:
+        """Up to where partitions are folded; those that nobody has begun to fold are left out."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for partition in partitions:
+                    pipe.hmget(self._keys.partitions[partition].group, "incarnation", "cursor")
                 replies = await pipe.execute()
-        lives = {group: life.decode() if life else "" for group, life in zip(groups, replies, strict=False)}
-        return [
-            (lives[self._keys.of(job).group], snapshot)
-            for job, snapshot in zip(jobs, replies[len(groups) :], strict=True)
-        ]
+        return {
+            partition: Token(life.decode(), cursor.decode())
+            for partition, (life, cursor) in zip(partitions, replies, strict=True)
+            if life and cursor
+        }
 
     async def runs(self, kind: str, most: int) -> tuple[list[bytes], int]:
         """The latest runs of a kind over all partitions, the oldest first, and the server's time in ms."""

@@ -65,21 +65,23 @@ class Subscription:
             wait = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS)) - 1]
             await anyio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - to spread gateways, not to keep secrets
 
-    async def subscribe(self, channel: str) -> None:
-        """Hear a channel. Returns once the server has confirmed it: nothing published from then on is missed.
+    async def subscribe(self, *channels: str) -> None:
+        """Hear channels. Returns once the server has confirmed them: nothing published from then on is missed.
 
         Raises:
-            ServerUnavailable: the server is gone. The channel stays wanted, and is heard when it is back.
+            ServerUnavailable: the server is gone. The channels stay wanted, and are heard when it is back.
         """
-        name = channel.encode()
-        self._wanted.add(name)
-        if name in self._confirmed:
+        names = [channel.encode() for channel in channels]
+        self._wanted.update(names)
+        missing = [name for name in names if name not in self._confirmed]
+        if not missing:
             return
-        confirmed = self._waiting.setdefault(name, anyio.Event())
-        await self._send("SSUBSCRIBE", name)
+        waiting = [self._waiting.setdefault(name, anyio.Event()) for name in missing]
+        await self._send(*[("SSUBSCRIBE", name) for name in missing])
         with anyio.move_on_after(_CONFIRM_SECONDS):
-            await confirmed.wait()
-        if name not in self._confirmed:
+            for confirmed in waiting:
+                await confirmed.wait()
+        if not self._confirmed.issuperset(missing):
             raise ServerUnavailable("the Redis server doesn't confirm a subscription")
 
     async def unsubscribe(self, channel: str) -> None:
@@ -88,12 +90,12 @@ class Subscription:
         self._wanted.discard(name)
         self._confirmed.discard(name)
         if self._connection is not None:
-            await self._send("SUNSUBSCRIBE", name)
+            await self._send(("SUNSUBSCRIBE", name))
 
     async def ping(self) -> None:
         """Make the server say something, so that a dead connection is told from a silent one."""
         if self._connection is not None:
-            await self._send("PING")
+            await self._send(("PING",))
 
     async def _listen(self) -> None:
         """Connect, subscribe to all that is wanted, and hear until the connection breaks."""
@@ -104,9 +106,9 @@ class Subscription:
                 # Fill `missing` before anybody else may subscribe over this connection.
                 self._missing = set(self._wanted)
                 self._connection = connection
-                for name in tuple(self._missing):
-                    await self._send("SSUBSCRIBE", name)
-                if not self._missing:
+                if self._missing:
+                    await self._send(*[("SSUBSCRIBE", name) for name in self._missing])
+                else:
                     self._restored()
                 while True:
                     message = await connection.read_response(timeout=_SILENCE_SECONDS, disconnect_on_error=False)
@@ -143,8 +145,8 @@ class Subscription:
             waiting.set()
         self._waiting.clear()
 
-    async def _send(self, *command: str | bytes) -> None:
-        """Write a command; its answer comes to `_hear`. Commands leave in the order in which they were given."""
+    async def _send(self, *commands: tuple[str | bytes, ...]) -> None:
+        """Write commands; their answers come to `_hear`. They leave in the order in which they were given."""
         async with self._writing:
             connection = self._connection
             # redis-py would connect again by itself, and subscribe to nothing.
@@ -152,7 +154,8 @@ class Subscription:
                 raise ServerUnavailable("the Redis server is gone")
             try:
                 with server_errors(), anyio.CancelScope(shield=True):
-                    await connection.send_command(*command, check_health=False)
+                    packed = connection.pack_commands(commands)
+                    await connection.send_packed_command(packed, check_health=False)
             except AttributeError as error:
                 if connection.is_connected:
                     raise

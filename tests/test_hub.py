@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from streamproc import hub as hub_module
 from streamproc.connection import connect
-from streamproc.errors import ServerUnavailable
+from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.hub import Hub, Watch
 from streamproc.keys import Keys
 from streamproc.store import Store
@@ -177,8 +177,8 @@ class Overtaken(Store):
     release: anyio.Event | None = None
     found: anyio.Event
 
-    async def current(self, jobs: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        found = await super().current(jobs)
+    async def states(self, jobs: Sequence[str]) -> list[tuple[str, bytes | None] | ServerError]:
+        found = await super().states(jobs)
         if self.release is not None:
             self.found.set()
             await self.release.wait()

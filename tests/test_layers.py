@@ -25,11 +25,11 @@ LAYERS = [
         "subscription",
         "inspection",
     },
-    {"kinds", "folding", "owned", "sweeper", "projector", "hub", "producer"},
+    {"kinds", "folding", "owned", "sweeper", "projector", "watched", "pages", "hub", "producer"},
     {"gateway", "integrations", "tqdm", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "owned", "sweeper", "projector"}, {"hub"}, {"producer", "tqdm", "trackers"}]
+ALONE = [{"folding", "owned", "sweeper", "projector"}, {"watched", "pages", "hub"}, {"producer", "tqdm", "trackers"}]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 
