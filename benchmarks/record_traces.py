@@ -5,7 +5,7 @@
     python -m benchmarks.record_traces pack     # benchmarks/traces/*.ndjson.xz and their hashes
 
 Needs gcc, git, rsync, ffmpeg, node with npm, sqlite3, xz, zstd and apt (Debian or Ubuntu). Each run is a process of
-its own. One is recorded after another, and for most of the time two or three at once, or beside a compiler.
+its own. One is recorded after another, and for most of the time others beside it (`--at-once`), or a compiler.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from benchmarks.workloads.material import Material
 from benchmarks.workloads.recorder import Recorder
 from benchmarks.workloads.run import Mishap, ProgramFailed, Run
 
-_BESIDES: Final = 2
 _RUN_SECONDS: Final = 180
 _LATEST_BACKOFF: Final = 3.0
 _ENDS: Final = ("job.finished", "job.failed", "job.canceled")
@@ -77,10 +76,15 @@ class Recording:
 
     Args:
         raw: the folder of the files; runs there already count.
+        runs: of each kind.
+        at_once: how many there are at most at any time.
+        seconds: after which no more are begun.
     """
 
-    def __init__(self, raw: Path, material: Material, kinds: list[str], runs: int, seconds: float) -> None:
-        self._raw, self._material, self._runs = raw, material, runs
+    def __init__(
+        self, raw: Path, material: Material, kinds: list[str], runs: int, at_once: int, seconds: float
+    ) -> None:
+        self._raw, self._material, self._runs, self._at_once = raw, material, runs, at_once
         self._deadline = monotonic() + seconds
         self._lock = threading.Lock()
         self._chance = random.Random()
@@ -88,7 +92,7 @@ class Recording:
         self._taken = {kind: _last_number(raw / f"{kind}.ndjson") for kind in kinds}
 
     def record(self) -> None:
-        besides = [threading.Thread(target=self._record_beside) for _ in range(_BESIDES)]
+        besides = [threading.Thread(target=self._record_beside) for _ in range(self._at_once - 1)]
         for beside in besides:
             beside.start()
         while (taken := self._take()) is not None:
@@ -186,6 +190,7 @@ def main() -> None:
     record = commands.add_parser("record")
     record.add_argument("--kinds", nargs="*", choices=WORKLOADS, default=list(WORKLOADS))
     record.add_argument("--runs", type=int, default=32, help="of each kind")
+    record.add_argument("--at-once", type=int, default=3)
     record.add_argument("--minutes", type=float, default=90)
     one = commands.add_parser("one")
     one.add_argument("kind", choices=WORKLOADS)
@@ -198,7 +203,8 @@ def main() -> None:
         case "fetch":
             material.fetch()
         case "record":
-            Recording(options.raw, material, options.kinds, options.runs, 60 * options.minutes).record()
+            seconds = 60 * options.minutes
+            Recording(options.raw, material, options.kinds, options.runs, options.at_once, seconds).record()
         case "one":
             sys.stdout.buffer.write(record_one(options.kind, options.number, options.seed, material))
         case "pack":
