@@ -7,12 +7,13 @@ claim and the job's final state let it have an effect at all is decided before, 
 import msgspec
 from msgspec import UNSET
 
+from projections.claims import claimable, lapsed
 from projections.job import Stage, StageSums, State, Sums, UnitCounts, refresh, silent_since
 from projections.progress import Effect, begin, items_of, share_of, take_up
 from projections.stages import MAX_STAGES, STAGE_EFFECTS
 from projections.units import UNIT_EFFECTS, counted
 from streamproc.events import Event, Mark
-from streamproc.projection import millis, rfc3339
+from streamproc.projection import Claim, millis, rfc3339
 
 __all__ = ["CAN_STALL", "EFFECTS", "begin_attempt"]
 
@@ -41,11 +42,10 @@ def begin_attempt(state: State, attempt: int) -> None:
     state.new_members = {}
     state.sums = Sums(
         created=sums.created,
-        claim=sums.claim,
-        lease_seconds=sums.lease_seconds,
         priority=sums.priority,
         max_attempts=sums.max_attempts,
         stages=[StageSums(declared=True) for _ in declared],
+        offered=sums.offered,
     )
     state.sums_changed = True
     state.stages = {stage.name: at for at, stage in enumerate(job.stages)}
@@ -99,6 +99,8 @@ def _declare(state: State, event: Event) -> None:
 
 def _queued(state: State, event: Event, position: str) -> None:
     _describe(state, event)
+    if not state.sums.offered:
+        state.sums.offered = state.sums_changed = True
 
 
 def _started(state: State, event: Event, position: str) -> None:
@@ -106,19 +108,32 @@ def _started(state: State, event: Event, position: str) -> None:
     take_up(state, position, "started")
 
 
-def _claimed(state: State, event: Event, position: str) -> None:
-    state.sums.claim = event.worker
-    state.sums.lease_seconds = event.lease_seconds
-    state.sums_changed = True
+def _claimed(state: State, event: Event, position: str) -> Mark | None:
+    state.taken = True
+    if event.worker is None or not claimable(state):
+        return Mark.UNCLAIMED
+    state.claim = Claim(event.worker, state.job.attempt, event.lease_seconds, position)
+    state.claim_changed = True
     take_up(state, position, "started")
+    return None
 
 
-def _released(state: State, event: Event, position: str) -> None:
-    state.sums.claim = state.sums.lease_seconds = None
-    state.sums_changed = True
+def _released(state: State, event: Event, position: str) -> Mark | None:
+    claim = state.claim
+    if event.silent_seconds is not None:
+        if not lapsed(state, event, position):
+            return Mark.LATE
+    elif claim is not None and event.worker is not None and claim.refuses(event.worker):
+        return Mark.LATE
+    if claim is not None and claim.held:
+        state.claim = msgspec.structs.replace(claim, held=False)
+        state.claim_changed = True
+    if not state.sums.offered:
+        state.sums.offered = state.sums_changed = True
     state.job.worker = None
     state.job.status = "queued"
     state.job.stalled = False
+    return None
 
 
 def _progressed(state: State, event: Event, position: str) -> None:
@@ -142,15 +157,28 @@ def _finished(state: State, event: Event, position: str) -> None:
     state.job.result = None if event.result is UNSET else event.result
 
 
-def _failed(state: State, event: Event, position: str) -> None:
+def _failed(state: State, event: Event, position: str) -> Mark | None:
+    if event.silent_seconds is not None and not lapsed(state, event, position):
+        return Mark.LATE
     _end(state, position, "failed")
     state.job.error = event.error
+    return None
 
 
-def _canceled(state: State, event: Event, position: str) -> None:
+def _canceled(state: State, event: Event, position: str) -> Mark | None:
+    state.taken = True
+    if event.silent_seconds is not None and not lapsed(state, event, position):
+        return Mark.LATE
+    wish = None
+    if event.by is not None:
+        if not claimable(state):
+            return Mark.LATE  # who has taken it up meanwhile answers the wish
+        wish = state.job.requested  # for whoever takes it up all the same
     _end(state, position, "canceled")
+    state.job.requested = wish
     if event.reason is not None:
         state.job.message = event.reason
+    return None
 
 
 def _end(state: State, position: str, status: str) -> None:
@@ -161,20 +189,22 @@ def _end(state: State, position: str, status: str) -> None:
     job.finished_at = rfc3339(millis(position))
     job.requested = None
     job.stalled = False
-    if state.sums.claim is not None:
-        state.sums.claim = state.sums.lease_seconds = None
-        state.sums_changed = True
+    if state.claim is not None:
+        state.claim = None
+        state.claim_changed = True
 
 
 def _pause_requested(state: State, event: Event, position: str) -> None:
     job = state.job
     if job.requested != "cancel":
         job.requested = None if job.status == "paused" else "pause"
+    _resumes(state, False)
 
 
 def _resume_requested(state: State, event: Event, position: str) -> None:
     job = state.job
     if job.requested != "cancel":
+        _resumes(state, job.requested == "pause")
         job.requested = "resume" if job.status == "paused" else None
 
 
@@ -184,9 +214,13 @@ def _cancel_requested(state: State, event: Event, position: str) -> None:
 
 def _paused(state: State, event: Event, position: str) -> None:
     begin(state, position, "running")
-    state.job.status = "paused"
-    if state.job.requested == "pause":
-        state.job.requested = None
+    job = state.job
+    job.status = "paused"
+    if job.requested == "pause":
+        job.requested = None
+    elif job.requested is None and state.sums.resumed:
+        job.requested = "resume"  # it was asked to go on before it said that it stands still
+    _resumes(state, False)
 
 
 def _resumed(state: State, event: Event, position: str) -> None:
@@ -194,6 +228,13 @@ def _resumed(state: State, event: Event, position: str) -> None:
     state.job.status = "running"
     if state.job.requested == "resume":
         state.job.requested = None
+    _resumes(state, False)
+
+
+def _resumes(state: State, resumed: bool) -> None:
+    if state.sums.resumed is not resumed:
+        state.sums.resumed = resumed
+        state.sums_changed = True
 
 
 def _stalled(state: State, event: Event, position: str) -> Mark | None:

@@ -205,8 +205,8 @@ class State:
 
     `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress,
     and `heard` that of the last word of the worker; the latter two only where that isn't in `job` yet.
-    `queued` is where the job stands in the queues, and `deadline` when its lease ends, as they were saved; it was `taken`
-    out of the queues where something in the log says so, whatever came of that.
+    `queued` is where the job stands in the queues, and `deadline` when its lease ends, as they were saved; it was
+    `taken` out of the queues where something in the log says so, whatever came of that.
     `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that
     units can be large by.
     """

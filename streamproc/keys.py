@@ -95,8 +95,17 @@ class Keys:
         self.namespace = namespace
         self.meta = f"{namespace}:meta"
         self.members = f"{namespace}:members"
+        self.secret = f"{namespace}:secret"
         self.partitions = tuple(PartitionKeys(namespace, number) for number in range(partitions))
         self.of = lru_cache(maxsize=65_536)(self._of)
+
+    def answer(self, key: str) -> str:
+        """String, expiring: what was answered to a request under this idempotency key."""
+        return f"{self.namespace}:answer:{key}"
+
+    def spent(self, name: str) -> str:
+        """String, expiring: that a ticket was used."""
+        return f"{self.namespace}:spent:{name}"
 
     def _of(self, job: str) -> PartitionKeys:
         """The keys of the partition that a job lives in."""

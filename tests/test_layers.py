@@ -11,10 +11,11 @@ import streamproc
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
-    {"events", "wire", "indexes", "projection", "config", "keys"},
+    {"events", "wire", "indexes", "queues", "projection", "config", "keys"},
     {
         "connection",
         "log",
+        "answers",
         "append",
         "client",
         "post",

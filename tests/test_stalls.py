@@ -32,7 +32,6 @@ def job(request: pytest.FixtureRequest) -> Reports:
         {"type": "stage.progressed", "stage": "s"},
         {"type": "unit.progressed", "unit": "u", "percent": 1},
         {"type": "job.started"},
-        {"type": "job.claimed", "worker": "w"},
         {"type": "job.released"},
         {"type": "job.paused"},
         {"type": "job.resumed"},
@@ -111,7 +110,7 @@ def test_what_the_worker_says_is_told_from_what_others_say_of_it(job: Reports) -
     assert job("job.cancel_requested")["heard_at"] is None
     assert job("job.claimed", worker="w")["heard_at"] == at(2)
     assert job("job.stalled", silent_seconds=1)["heard_at"] == at(2)
-    assert job("unit.added", unit="u", worker="w")["heard_at"] == at(2)
+    assert job("unit.added", unit="u", worker="w")["heard_at"] == at(4)
     for second, event in enumerate(("job.heartbeat", "job.noted", "job.progressed", "job.paused"), start=5):
         assert job(event, worker="w")["heard_at"] == at(second)
     assert job("job.resume_requested")["heard_at"] == at(8)
