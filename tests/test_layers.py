@@ -15,6 +15,7 @@ LAYERS = [
     {
         "connection",
         "log",
+        "listing",
         "answers",
         "append",
         "client",
@@ -23,6 +24,7 @@ LAYERS = [
         "ownership",
         "runs",
         "sweeps",
+        "claims",
         "subscription",
         "inspection",
     },

@@ -11,6 +11,7 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.create import post_job
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
+from streamproc.gateway.idempotency import idempotent
 from streamproc.gateway.identity.middleware import Authentication, Needs
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_jobs, get_units
@@ -20,6 +21,7 @@ from streamproc.gateway.stream import get_stream
 
 __all__ = ["ROUTES", "Served", "create_app"]
 
+_WRITING: Final = ("events:write", "jobs:control", "claims")
 Method = Literal["GET", "POST", "DELETE", "WS"]
 
 
@@ -35,7 +37,8 @@ class Served(NamedTuple):
         guards = [] if self.scope is None else [Middleware(Needs, self.scope)]
         if self.method == "WS":
             return WebSocketRoute(self.path, self.endpoint, middleware=guards)
-        return Route(self.path, self.endpoint, methods=[self.method], middleware=guards)
+        endpoint = idempotent(self.endpoint) if self.method == "POST" and self.scope in _WRITING else self.endpoint
+        return Route(self.path, endpoint, methods=[self.method], middleware=guards)
 
 
 ROUTES: Final = (

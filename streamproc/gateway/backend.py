@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 from msgspec import Struct
 
+from streamproc.answers import Answers
 from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
@@ -38,6 +39,7 @@ class Opened(Struct):
     estimates: Estimates
     runs: Runs
     summaries: Summaries
+    answers: Answers
 
 
 class Backend:
@@ -96,6 +98,7 @@ class Backend:
             Estimates(store, self._estimator),
             runs,
             Summaries(runs, self._estimator),
+            Answers(self._client, keys),
         )
         return True
 

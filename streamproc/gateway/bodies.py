@@ -15,6 +15,8 @@ __all__ = ["MAX_BODY_BYTES", "MAX_EVENTS", "media_type", "read_body", "split_arr
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000
 _BODY_SECONDS: Final = 30.0
+_READ: Final = "streamproc.body"
+"""Where the scope of a request holds its body once it was read."""
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
@@ -32,7 +34,9 @@ def media_type(request: Request, *known: str) -> str:
 
 
 async def read_body(request: Request) -> bytes:
-    """A request's body, never more of it than may be."""
+    """A request's body, never more of it than may be. It may be read more than once."""
+    if _READ in request.scope:
+        return bytes(request.scope[_READ])
     too_much = Problem(413, "body-too-large", f"a body is at most {MAX_BODY_BYTES:,} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
@@ -48,6 +52,7 @@ async def read_body(request: Request) -> bytes:
         raise Problem(408, "body-too-slow", f"a body must arrive within {_BODY_SECONDS:.0f} s") from None
     except ClientDisconnect:
         raise Problem(400, "body-incomplete", "the client went away in the middle of the body") from None
+    request.scope[_READ] = bytes(body)
     return bytes(body)
 
 

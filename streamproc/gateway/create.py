@@ -15,6 +15,7 @@ from streamproc.errors import InvalidEvent, UnknownJob
 from streamproc.events import Event
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.bodies import media_type, read_body
+from streamproc.gateway.idempotency import idempotency_key
 from streamproc.gateway.identity import identity_of
 from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
@@ -37,7 +38,7 @@ async def post_job(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     opened = backend.get()
     media_type(request, _JSON)
-    event, payload = _payload(await read_body(request))
+    event, payload = _payload(await read_body(request), idempotency_key(request))
     job = event.job
     if await foreign(identity_of(request), opened.store, [event]):
         raise UnknownJob(f"job_id: {job} is none of yours")
@@ -53,7 +54,7 @@ async def post_job(request: Request) -> Response:
     return Response(snapshot, 200 if position is None else 201, headers, _JSON)
 
 
-def _payload(body: bytes) -> tuple[Event, bytes]:
+def _payload(body: bytes, key: str | None) -> tuple[Event, bytes]:
     """The event that the body asks for, and its payload. Raises `InvalidEvent`."""
     try:
         fields = _fields.decode(body)
@@ -63,7 +64,7 @@ def _payload(body: bytes) -> tuple[Event, bytes]:
         if field in fields:
             raise InvalidEvent("is set by the gateway; job_id names the job", field)
     given = fields.pop("job_id", None)
-    named: dict[str, Any] = {"job": _new_id() if given is None else given, "type": "job.queued"}
+    named: dict[str, Any] = {"job": _new_id(key) if given is None else given, "type": "job.queued"}
     try:
         payload = msgspec.json.encode(named | fields)
         return decode(payload), payload
@@ -71,8 +72,13 @@ def _payload(body: bytes) -> tuple[Event, bytes]:
         raise InvalidEvent(error.reason, "job_id" if error.field == "job" else error.field) from None
 
 
-def _new_id() -> str:
-    """An id that sorts by time: milliseconds since 1970, then 64 random bits."""
+def _new_id(key: str | None) -> str:
+    """An id that sorts by time: milliseconds since 1970, then 64 random bits; under an idempotency key always the same.
+
+    So a gateway that dies between creating the job and keeping the answer doesn't lead to another job.
+    """
+    if key is not None:
+        return key[:29]
     return f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(8)}"
 
 
