@@ -1,7 +1,7 @@
 #!lua name=streamproc
 -- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
 -- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
-local VERSION = 4
+local VERSION = 6
 
 local function refuse_type(key, wanted)
   local reply = redis.pcall('TYPE', key)
@@ -263,6 +263,50 @@ local function create(keys, args)
   return {1, position}
 end
 
+-- A part of the jobs that indexes of a partition list, read as of one moment: a job that goes from one of them to another
+-- is in this or in that.
+-- KEYS index...   ARGV count order (ZRANGEBYSCORE or ZREVRANGEBYSCORE) from to [score job: only those after that place]
+-- Returns {job, score, ...}, up to `count` of each index, each in its order.
+local function listed(keys, args)
+  local count, order, from, to = tonumber(args[1]), args[2], args[3], args[4]
+  local after, last = tonumber(args[5]), args[6]
+  local result = {}
+  for _, key in ipairs(keys) do
+    local at, found, page = 0, 0, nil
+    repeat
+      page = redis.pcall(order, key, from, to, 'WITHSCORES', 'LIMIT', at, count)
+      if failed(page) then return refuse_type(key, 'zset') end
+      for i = 1, #page, 2 do
+        local job, passed = page[i], true
+        if after and tonumber(page[i + 1]) == after then
+          if order == 'ZRANGEBYSCORE' then passed = job > last else passed = job < last end
+        end
+        if passed and found < count then
+          result[#result + 1] = job
+          result[#result + 1] = page[i + 1]
+          found = found + 1
+        end
+      end
+      at = at + count
+    until found == count or #page < 2 * count
+  end
+  return result
+end
+
+-- Take a job out of its queues, and append what it is taken for. KEYS log queue...   ARGV member payload...
+-- Returns the position of the last, or nil where it isn't in the first of the queues: somebody else was faster.
+local function take(keys, args)
+  if failed(redis.pcall('XLEN', keys[1])) then return refuse_type(keys[1], 'stream') end
+  for i = 2, #keys do
+    if failed(redis.pcall('ZCARD', keys[i])) then return refuse_type(keys[i], 'zset') end
+  end
+  if redis.call('ZREM', keys[2], args[1]) == 0 then return nil end
+  for i = 3, #keys do redis.call('ZREM', keys[i], args[1]) end
+  local position
+  for i = 2, #args do position = redis.call('XADD', keys[1], '*', 'e', args[i]) end
+  return position
+end
+
 redis.register_function{function_name = 'sp_version', callback = function() return VERSION end, flags = {'no-writes'}}
 redis.register_function{function_name = 'sp_load', callback = load, flags = {'no-writes'}}
 redis.register_function('sp_acquire', acquire)
@@ -273,3 +317,5 @@ redis.register_function('sp_commit', commit)
 redis.register_function('sp_sweep', sweep)
 redis.register_function('sp_forget_kinds', forget_kinds)
 redis.register_function('sp_create', create)
+redis.register_function('sp_take', take)
+redis.register_function{function_name = 'sp_listed', callback = listed, flags = {'no-writes'}}
