@@ -11,7 +11,7 @@ import streamproc
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
-    {"events", "wire", "indexes", "queues", "projection", "config", "keys"},
+    {"events", "wire", "indexes", "filters", "queues", "projection", "config", "keys"},
     {
         "connection",
         "log",
