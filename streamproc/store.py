@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from msgspec import Struct
 from redis.asyncio import Redis
 
 from streamproc.connection import call, server_errors
@@ -14,7 +13,7 @@ from streamproc.position import Token, key
 from streamproc.projection import Changes
 from streamproc.runs import Runs
 
-__all__ = ["COMMIT", "Commit", "Listed", "Store"]
+__all__ = ["COMMIT", "Commit", "Store"]
 
 _KEEP_CREATED_SECONDS = 86_400
 _KEEP_RUNS = 64
@@ -158,14 +157,6 @@ def _with_marks(change: Changes) -> list[str | bytes]:
     return flat
 
 
-class Listed(Struct):
-    """A job in a list: its place in the order, and its snapshot."""
-
-    created: int
-    job: str
-    snapshot: bytes
-
-
 class Store:
     """The projections of a namespace.
 
@@ -252,40 +243,6 @@ class Store:
         """One field of a job's state."""
         value: bytes | None = await call(self._client, "HGET", self._keys.of(job).state(job), name)
         return value
-
-    async def jobs(self, index: str, before: tuple[int, str] | None, limit: int) -> list[Listed]:
-        """Up to `limit` jobs of an index, newest first; `before` is the place of the last one of the page before."""
-        newest = "+inf" if before is None else before[0]
-        names = [keys.index(index) for keys in self._keys.partitions]
-        with server_errors():
-            async with self._client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.zcount(name, newest, newest)
-                same = await pipe.execute()  # as old as the last one of the page before: read again, and dropped below
-                for name, extra in zip(names, same, strict=True):
-                    pipe.zrevrangebyscore(name, newest, "-inf", 0, limit + extra, withscores=True)
-                pages = await pipe.execute()
-        places = sorted(
-            ((int(score), name.decode()) for page in pages for name, score in page),
-            reverse=True,
-        )
-        if before is not None:
-            places = [place for place in places if place < before]
-        return await self._listed(places[:limit])
-
-    async def _listed(self, places: list[tuple[int, str]]) -> list[Listed]:
-        if not places:
-            return []
-        with server_errors():
-            async with self._client.pipeline(transaction=False) as pipe:
-                for _, job in places:
-                    pipe.hget(self._keys.of(job).state(job), "snapshot")
-                snapshots = await pipe.execute()
-        return [
-            Listed(created, job, snapshot)
-            for (created, job), snapshot in zip(places, snapshots, strict=True)
-            if snapshot is not None
-        ]
 
     async def units(self, job: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` units of a job after a rank, each with its rank and its state as it is stored."""

@@ -120,7 +120,8 @@ async def test_a_list_is_narrowed_to_stalled_jobs_too(service: Service) -> None:
 async def test_a_bad_parameter_is_named(service: Service) -> None:
     for query in (
         *("limit=0", "limit=501", "limit=x", "limit=%D9%A3", "status=done", "kind=", "kind=" + "x" * 257),
-        *("stalled=false", "stalled="),
+        *("stalled=yes", "stalled=", "sort=title", "sort=", "counts=1", "label=x", "label=:x", "worker=", "owner="),
+        *("status=", "status=queued,done", "q=", "q=...", "label=" + "x" * 514, "&".join(["label=a:b"] * 17)),
         *("cursor=%00", "cursor=a", "cursor=AAAA", "cursor=%FF"),
     ):
         response = await service.http.get(f"/v1/jobs?{query}")

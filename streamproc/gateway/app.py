@@ -14,8 +14,9 @@ from streamproc.gateway.history import get_events, get_log
 from streamproc.gateway.idempotency import idempotent
 from streamproc.gateway.identity.middleware import Authentication, Needs
 from streamproc.gateway.ingest import post_events
-from streamproc.gateway.jobs import get_job, get_jobs, get_units
+from streamproc.gateway.jobs import get_job, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
+from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.stream import get_stream
 

@@ -17,6 +17,7 @@ from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
 from streamproc.keys import Keys
+from streamproc.listing import Listing
 from streamproc.log import Log, open_namespace
 from streamproc.projection import Estimator
 from streamproc.runs import Runs
@@ -35,6 +36,7 @@ class Opened(Struct):
     keys: Keys
     log: Log
     store: Store
+    listing: Listing
     hub: Hub
     estimates: Estimates
     runs: Runs
@@ -94,6 +96,7 @@ class Backend:
             keys,
             Log(self._client, keys),
             store,
+            Listing(self._client, keys),
             Hub(config.redis, keys, store),
             Estimates(store, self._estimator),
             runs,

@@ -11,7 +11,7 @@ from streamproc.errors import InvalidEvent, UnknownJob
 from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.cloudevents import cloud_event
-from streamproc.gateway.jobs import splice
+from streamproc.gateway.paging import splice
 from streamproc.gateway.parameters import accepts, accepts_ndjson, after, job_of, limit, whole
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.streaming import Streaming, Write

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from streamproc.errors import UnknownKind
 from streamproc.gateway.backend import Backend, Opened
-from streamproc.gateway.jobs import page_of
-from streamproc.gateway.parameters import cursor, limit, pack_cursor
+from streamproc.gateway.paging import cursor, pack_cursor, page_of
+from streamproc.gateway.parameters import limit
 
 __all__ = ["get_kind", "get_kinds"]
 
@@ -41,7 +41,7 @@ async def get_kinds(request: Request) -> Response:
     names = await opened.runs.kinds()
     start = 0 if after is None else bisect_right(names, after[1])
     page = names[start : start + most]
-    following = pack_cursor(0, page[-1]) if start + most < len(names) else None
+    following = pack_cursor(request, 0, page[-1]) if start + most < len(names) else None
     summaries = await opened.summaries.brief(page)
     active = await _active(opened, page)
     items = [

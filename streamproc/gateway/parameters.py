@@ -1,8 +1,7 @@
 """What routes read from a request's path, query and headers."""
 
-import base64
-import binascii
 import re
+from typing import Final
 
 from starlette.requests import Request
 
@@ -16,15 +15,16 @@ __all__ = [
     "accepts_ndjson",
     "after",
     "choice",
-    "cursor",
+    "invalid",
     "job_of",
     "last_event_id",
     "limit",
-    "pack_cursor",
+    "name",
+    "texts",
     "whole",
 ]
 
-_CURSOR = re.compile(r"(\d{1,20})(?::(.+))?")
+_LONGEST_NAME: Final = 256
 
 
 def job_of(request: Request) -> str:
@@ -36,7 +36,8 @@ def job_of(request: Request) -> str:
         raise UnknownJob(f"there is no job {job[:200]!r}") from None
 
 
-def _bad(name: str, why: str) -> Problem:
+def invalid(name: str, why: str) -> Problem:
+    """The refusal of a parameter."""
     return Problem(400, "invalid-parameter", f"{name}: {why}", parameter=name)
 
 
@@ -51,7 +52,7 @@ def whole(request: Request, name: str, least: int, most: int) -> int | None:
     if text is None:
         return None
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-        raise _bad(name, f"must be a whole number of {least} to {most}")
+        raise invalid(name, f"must be a whole number of {least} to {most}")
     return int(text)
 
 
@@ -59,8 +60,30 @@ def choice(request: Request, name: str, choices: tuple[str, ...]) -> str | None:
     """One of some words."""
     text = request.query_params.get(name)
     if text is not None and text not in choices:
-        raise _bad(name, f"must be one of {', '.join(choices)}")
+        raise invalid(name, f"must be one of {', '.join(choices)}")
     return text
+
+
+def name(request: Request, parameter: str) -> str | None:
+    """A name, as events have them."""
+    values = texts(request, parameter, most=1)
+    return None if values is None else values[0]
+
+
+def texts(
+    request: Request, parameter: str, most: int, *, separator: str | None = None, longest: int = _LONGEST_NAME
+) -> tuple[str, ...] | None:
+    """The values of a parameter that may be given some times, or as one text with separators."""
+    given = request.query_params.getlist(parameter)
+    if not given:
+        return None
+    values = [value for text in given for value in (text.split(separator) if separator else (text,))]
+    if len(values) > most:
+        raise invalid(parameter, f"may be given {most} times at most" if most > 1 else "may be given once")
+    for value in values:
+        if not 1 <= len(value) <= longest:
+            raise invalid(parameter, f"must be 1 to {longest} characters")
+    return tuple(dict.fromkeys(values))
 
 
 def after(request: Request) -> Token | None:
@@ -79,28 +102,7 @@ def _token(name: str, text: str | None) -> Token | None:
     try:
         return parse_token(text) if "." in text else Token("", check(text))
     except InvalidPosition as error:
-        raise _bad(name, str(error)) from None
-
-
-def pack_cursor(number: int, job: str | None = None) -> str:
-    """A place in a list, as a cursor that clients needn't understand."""
-    text = str(number) if job is None else f"{number}:{job}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def cursor(request: Request) -> tuple[int, str] | None:
-    """The place that a cursor names."""
-    text = request.query_params.get("cursor")
-    if text is None:
-        return None
-    try:
-        place = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        place = ""
-    match = _CURSOR.fullmatch(place)
-    if match is None:
-        raise _bad("cursor", "is not one that was given out here")
-    return int(match[1]), match[2] or ""
+        raise invalid(name, str(error)) from None
 
 
 def accepts(request: Request, *kinds: str) -> bool:
