@@ -1,6 +1,6 @@
 """What a server says of itself: its fitness, and how each partition stands. Nothing is written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -13,16 +13,19 @@ from streamproc.errors import ServerError, ServerUnavailable, UnfitServer
 from streamproc.keys import Keys, PartitionKeys
 
 __all__ = [
+    "Inspector",
     "PartitionReport",
     "ServerReport",
     "check_server",
     "find_namespace",
     "inspecting",
     "is_serving",
-    "report_partition",
+    "report_partitions",
     "report_server",
 ]
 
+_AT_ONCE: Final = 256
+"""Partitions that are asked about together."""
 _LEAST: Final = {"redis": (7, 0), "valkey": (8, 0)}
 
 
@@ -169,27 +172,65 @@ async def find_namespace(client: Redis, namespace: str) -> Keys | None:
     return None if partitions is None else Keys(namespace, int(partitions))
 
 
-async def report_partition(client: Redis, keys: PartitionKeys) -> PartitionReport:
-    """Ask how one partition stands.
+async def report_partitions(client: Redis, keys: Keys) -> list[PartitionReport]:
+    """Ask how all partitions of a namespace stand.
 
     Raises:
         ServerUnavailable: the server doesn't answer.
-        WrongKey: a key of the partition holds something else.
+        WrongKey: a key of a partition holds something else.
     """
+    found: list[PartitionReport] = []
+    for at in range(0, len(keys.partitions), _AT_ONCE):
+        found += await _report(client, keys.partitions[at : at + _AT_ONCE])
+    return found
+
+
+async def _report(client: Redis, partitions: Sequence[PartitionKeys]) -> list[PartitionReport]:
     with server_errors():
-        events = int(await client.xlen(keys.log))
-        groups = await client.xinfo_groups(keys.log) if events else []
-        dead = int(await client.xlen(keys.dead))
-        owner = await client.get(keys.owner)
-    ours = [group for group in groups if _text(group["name"]) == Keys.GROUP]
-    lag = ours[0]["lag"] if ours else events
-    return PartitionReport(
-        partition=keys.partition,
-        events=events,
-        lag=None if lag is None else int(lag),
-        dead_letters=dead,
-        owner=None if owner is None else _text(owner),
-    )
+        async with client.pipeline(transaction=False) as pipe:
+            for keys in partitions:
+                pipe.xlen(keys.log)
+                pipe.xlen(keys.dead)
+                pipe.get(keys.owner)
+            found = iter(await pipe.execute())
+            stored = [(int(next(found)), int(next(found)), next(found)) for _ in partitions]
+            for keys, (events, _, _) in zip(partitions, stored, strict=True):
+                if events:  # there is no group without a log, and to ask for it is an error
+                    pipe.xinfo_groups(keys.log)
+            groups = iter(await pipe.execute())
+    return [
+        PartitionReport(
+            partition=keys.partition,
+            events=events,
+            lag=_lag(next(groups), events) if events else 0,
+            dead_letters=dead,
+            owner=None if owner is None else _text(owner),
+        )
+        for keys, (events, dead, owner) in zip(partitions, stored, strict=True)
+    ]
+
+
+def _lag(groups: list[dict[str, Any]], events: int) -> int | None:
+    ours = [group["lag"] for group in groups if _text(group["name"]) == Keys.GROUP]
+    lag = ours[0] if ours else events
+    return None if lag is None else int(lag)
+
+
+class Inspector:
+    """Tells how the partitions of a namespace stand.
+
+    Args:
+        client: its connections are used; none blocks.
+        keys: the namespace.
+    """
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def partitions(self) -> list[PartitionReport]:
+        """All of them; see `report_partitions`."""
+        return await report_partitions(self._client, self._keys)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -39,6 +39,8 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from operator import itemgetter
+from time import perf_counter
+from typing import NamedTuple
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -55,6 +57,7 @@ from streamproc.projection import AnyProjection, Stalls
 from streamproc.store import COMMIT, Commit, Store
 from streamproc.sweeper import Sweeper
 from streamproc.sweeps import Sweeps
+from streamproc.telemetry import COMMIT_SECONDS, DEAD_LETTERS, FOLD_SECONDS, FOLDED, PARTITIONS_DROPPED
 
 __all__ = ["Projector", "run"]
 
@@ -74,8 +77,16 @@ _logger = logging.getLogger("streamproc.projector")
 Read = tuple[Partition, list[Entry]]
 """What was read of a partition."""
 
-Sent = tuple[Commit, Partition, dict[str, Slot]]
-"""A commit, and the jobs that it holds."""
+
+class Sent(NamedTuple):
+    """A commit, the jobs that it holds, how many entries and dead letters, and since when it is ready."""
+
+    commit: Commit
+    partition: Partition
+    touched: dict[str, Slot]
+    events: int
+    dead: int
+    since: float
 
 
 class Projector:
@@ -174,14 +185,16 @@ class Projector:
         """One batch: it is folded while the one before it is committed, and then sent off itself."""
         if self._cache.overweight:
             await self._settled(partition)
-        commit, touched = await self._fold(partition, Batch(entries))
+        batch = Batch(entries)
+        with FOLD_SECONDS.time():
+            commit, touched = await self._fold(partition, batch)
         await self._settled(partition, MAX_ON_THEIR_WAY - 1)
         if not self._owned.has(partition):
             return
         partition.folded_to, partition.folded = commit.end, commit.read
         partition.on_their_way += 1
         self._cache.keep(touched)
-        self._ready.append((commit, partition, touched))
+        self._ready.append(Sent(commit, partition, touched, len(entries), len(batch.dead), perf_counter()))
         self._ready_events += len(entries)
         if self._ready_events >= SMALL_COMMITS:
             await self._send()
@@ -192,7 +205,7 @@ class Projector:
         if ready:
             self._sent.extend(ready)
             self._some_sent.set()
-            await self._commits.send([(*COMMIT, *commit.arguments()) for commit, _, _ in ready])
+            await self._commits.send([(*COMMIT, *sent.commit.arguments()) for sent in ready])
 
     async def _settled(self, partition: Partition, most: int = 0) -> None:
         """Wait until at most so many commits of a partition are on their way."""
@@ -244,16 +257,21 @@ class Projector:
             if not self._sent:
                 self._some_sent = anyio.Event()
                 await self._some_sent.wait()
-            _, partition, touched = self._sent[0]
+            sent = self._sent[0]
             try:
                 await self._commits.reply()
             except ServerUnavailable:
                 raise
             except (Fenced, CursorConflict, ServerError) as error:
-                self._owned.drop(partition, error)
+                PARTITIONS_DROPPED.labels(type(error).__name__).inc()
+                self._owned.drop(sent.partition, error)
+            else:
+                FOLDED.inc(sent.events - sent.dead)
+                DEAD_LETTERS.inc(sent.dead)
+                COMMIT_SECONDS.observe(perf_counter() - sent.since)
             self._sent.popleft()
-            self._cache.unpin(touched)
-            partition.commit_ended()
+            self._cache.unpin(sent.touched)
+            sent.partition.commit_ended()
 
 
 async def run(

@@ -13,7 +13,7 @@ from streamproc.inspection import (
     ServerReport,
     find_namespace,
     inspecting,
-    report_partition,
+    report_partitions,
     report_server,
 )
 
@@ -72,7 +72,7 @@ async def _examine(config: Config) -> list[Finding]:
         keys = await find_namespace(client, config.namespace)
         if keys is None:
             return [*findings, Finding("namespace", "warn", f"{config.namespace} is empty: nothing has used it yet")]
-        reports = [await report_partition(client, partition) for partition in keys.partitions]
+        reports = await report_partitions(client, keys)
     return [*findings, *judge_partitions(reports)]
 
 
