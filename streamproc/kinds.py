@@ -13,7 +13,7 @@ from msgspec import Struct
 from streamproc.errors import ServerError
 from streamproc.store import Store
 
-__all__ = ["Kinds"]
+__all__ = ["Kinds", "Known"]
 
 _logger = logging.getLogger("streamproc.kinds")
 
@@ -21,7 +21,7 @@ _RUNS: Final = 100
 _MOST_KINDS: Final = 1000
 
 
-class _Known(Struct):
+class Known(Struct):
     """What is known of a kind, of which runs, and when that was read."""
 
     learned: Any
@@ -44,21 +44,26 @@ class Kinds:
         self._store = store
         self._learn = learn
         self._fresh_seconds = fresh_seconds
-        self._kinds: OrderedDict[str, _Known] = OrderedDict()
+        self._kinds: OrderedDict[str, Known] = OrderedDict()
         self._learning = anyio.Lock()
 
     async def learned(self, kind: str) -> Any:
         """What is known of a kind; None where that can't be read, and never could."""
-        known = self._kinds.get(kind)
-        if known is None or not self._is_fresh(known):
+        known = self.fresh(kind)
+        if known is None:
             async with self._learning:  # many ask at once, and one of them reads
                 known = await self._refreshed(kind)
         return None if known is None else known.learned
 
-    def _is_fresh(self, known: _Known) -> bool:
+    def fresh(self, kind: str) -> Known | None:
+        """What is known of a kind, where that needn't be read again."""
+        known = self._kinds.get(kind)
+        return known if known is not None and self._is_fresh(known) else None
+
+    def _is_fresh(self, known: Known) -> bool:
         return time.monotonic() - known.read < self._fresh_seconds
 
-    async def _refreshed(self, kind: str) -> _Known | None:
+    async def _refreshed(self, kind: str) -> Known | None:
         known = self._kinds.get(kind)
         if known is not None and self._is_fresh(known):
             return known
@@ -71,7 +76,7 @@ class Kinds:
         if known is None or known.newest != runs:
             # In a thread: a hundred runs take a tenth of a second, and others are served meanwhile.
             learned = await to_thread.run_sync(self._learn, runs)
-            known = self._kinds[kind] = _Known(learned, runs, 0.0)
+            known = self._kinds[kind] = Known(learned, runs, 0.0)
         known.read = time.monotonic()
         self._kinds.move_to_end(kind)
         if len(self._kinds) > _MOST_KINDS:

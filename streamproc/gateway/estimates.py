@@ -40,22 +40,43 @@ class Estimates:
 
     async def served(self, job: str, snapshot: bytes) -> bytes:
         """A stored snapshot as it goes out."""
-        now = time.time_ns() // 1_000_000 + self._kinds.ahead
-        before = self._jobs.get(job)
-        last = None if before is None else before.last
-        served = self._estimator.again(snapshot, now, last)
-        if served is not None and before is not None:
-            if before.stored == snapshot:
-                return before.served  # the same bytes for all clients
-        else:
+        served = self.at_once(job, snapshot)
+        if served is None:
             kind = self._estimator.kind(snapshot)
             learned = None if kind is None else await self._kinds.learned(kind)
-            served, last = self._estimator.served(snapshot, learned, now, last)
-        self._jobs[job] = _Served(snapshot, served, last)
+            served = self._estimated(job, snapshot, learned)
+        return served
+
+    def at_once(self, job: str, snapshot: bytes) -> bytes | None:
+        """The same; None where what is known of its kind must be read first."""
+        before = self._jobs.get(job)
+        if before is not None:
+            served = self._estimator.again(snapshot, self._now(), before.last)
+            if served is not None:
+                if before.stored != snapshot:
+                    self._keep(job, _Served(snapshot, served, before.last))
+                    return served
+                return before.served  # the same bytes for all clients
+        kind = self._estimator.kind(snapshot)
+        known = None if kind is None else self._kinds.fresh(kind)
+        if kind is not None and known is None:
+            return None
+        return self._estimated(job, snapshot, None if known is None else known.learned)
+
+    def _now(self) -> int:
+        return time.time_ns() // 1_000_000 + self._kinds.ahead
+
+    def _estimated(self, job: str, snapshot: bytes, learned: Any) -> bytes:
+        before = self._jobs.get(job)
+        served, last = self._estimator.served(snapshot, learned, self._now(), None if before is None else before.last)
+        self._keep(job, _Served(snapshot, served, last))
+        return served
+
+    def _keep(self, job: str, served: _Served) -> None:
+        self._jobs[job] = served
         self._jobs.move_to_end(job)
         if len(self._jobs) > _MOST_JOBS:
             self._jobs.popitem(last=False)
-        return served
 
     async def all_served(self, jobs: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """Many, in their order."""
