@@ -11,7 +11,7 @@ import streamproc
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position"},
-    {"events", "wire", "indexes", "filters", "queues", "projection", "config", "keys"},
+    {"events", "wire", "indexes", "filters", "queues", "projection", "config", "auth", "keys", "telemetry"},
     {
         "connection",
         "log",
@@ -27,6 +27,7 @@ LAYERS = [
         "claims",
         "subscription",
         "inspection",
+        "vault",
     },
     {"kinds", "folding", "owned", "sweeper", "projector", "watched", "pages", "hub", "producer"},
     {"gateway", "integrations", "tqdm", "trackers"},
