@@ -19,8 +19,10 @@ __all__ = [
     "Error",
     "Event",
     "Mark",
+    "Name",
     "RecordedEvent",
     "StageDeclaration",
+    "Text",
 ]
 
 MAX_NUMBER: Final = 2**53 - 1

@@ -8,6 +8,8 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from streamproc.gateway.backend import Backend
+from streamproc.gateway.claims import post_claims, post_release
+from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
 from streamproc.gateway.create import post_job
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
@@ -50,6 +52,12 @@ ROUTES: Final = (
     Served("GET", "/v1/jobs/{job}/units", get_units, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
+    Served("POST", "/v1/jobs/{job}/pause", post_pause, "jobs:control"),
+    Served("POST", "/v1/jobs/{job}/resume", post_resume, "jobs:control"),
+    Served("POST", "/v1/jobs/{job}/cancel", post_cancel, "jobs:control"),
+    Served("POST", "/v1/jobs/{job}/retry", post_retry, "jobs:control"),
+    Served("POST", "/v1/jobs/{job}/release", post_release, "claims"),
+    Served("POST", "/v1/claims", post_claims, "claims"),
     Served("GET", "/v1/kinds", get_kinds, "jobs:read"),
     Served("GET", "/v1/kinds/{kind:path}", get_kind, "jobs:read"),
     Served("GET", "/v1/log", get_log, "log:read"),

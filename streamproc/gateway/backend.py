@@ -10,10 +10,12 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from streamproc.answers import Answers
+from streamproc.claims import Claims
 from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.gateway.estimates import Estimates
+from streamproc.gateway.queue import Queue
 from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
 from streamproc.keys import Keys
@@ -41,6 +43,8 @@ class Opened(Struct):
     estimates: Estimates
     runs: Runs
     summaries: Summaries
+    claims: Claims
+    queue: Queue
     answers: Answers
 
 
@@ -66,12 +70,14 @@ class Backend:
         self._closed = True
         if self._opened is not None:
             self._opened.hub.close()
+            self._opened.queue.close()
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Open the namespace, trying for as long as it takes, and then watch jobs. Started after the first try."""
         async with anyio.create_task_group() as tasks:
             with anyio.move_on_after(_FIRST_SECONDS):
                 if await self._open():
+                    tasks.start_soon(self.get().queue.run)
                     await tasks.start(self.get().hub.run)
             task_status.started()
             failures = 0
@@ -80,6 +86,7 @@ class Backend:
                 failures += 1
                 if await self._open():
                     tasks.start_soon(self.get().hub.run)
+                    tasks.start_soon(self.get().queue.run)
 
     async def _open(self) -> bool:
         config = self._config
@@ -92,6 +99,7 @@ class Backend:
             self._why = error
             return False
         store, runs = Store(self._client, keys), Runs(self._client, keys)
+        claims = Claims(self._client, keys)
         self._opened = Opened(
             keys,
             Log(self._client, keys),
@@ -101,6 +109,8 @@ class Backend:
             Estimates(store, self._estimator),
             runs,
             Summaries(runs, self._estimator),
+            claims,
+            Queue(claims),
             Answers(self._client, keys),
         )
         return True

@@ -13,6 +13,7 @@ from streamproc.events import DECISIONS, Event
 from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.bodies import MAX_EVENTS, media_type, read_body, split_array, split_lines
+from streamproc.gateway.claims import lost_claims
 from streamproc.gateway.cloudevents import attribute_error, attributes_of
 from streamproc.gateway.identity import identity_of
 from streamproc.gateway.problems import Problem
@@ -44,6 +45,9 @@ async def post_events(request: Request) -> Response:
     if theirs:
         errors = [{"index": index, "field": "job", "detail": f"there is no job {jobs[index]}"} for index in theirs]
         raise _refusal(404, "unknown-job", errors)
+    lost = await lost_claims(opened.claims, events)
+    if lost:
+        raise _refusal(403, "claimed-by-another", lost)
     positions: list[str] = []
     for at in range(0, len(payloads), _AT_ONCE):
         part = slice(at, at + _AT_ONCE)
