@@ -8,40 +8,52 @@ from starlette.responses import Response
 
 from streamproc.errors import UnknownJob
 from streamproc.gateway.backend import Backend
+from streamproc.gateway.identity import check_seen, identity_of
 from streamproc.gateway.paging import cursor, pack_cursor, page_of
 from streamproc.gateway.parameters import job_of, limit
+from streamproc.gateway.polling import changed, tags_of, wait_of, while_there
+from streamproc.watched import live_of
 
-__all__ = ["get_job", "get_units"]
+__all__ = ["get_job", "get_units", "tagged"]
 
 _JSON: Final = "application/json"
 
 
 async def get_job(request: Request) -> Response:
-    """A job's snapshot, with a strong ``ETag``; 304 where the client has it."""
+    """A job's snapshot, with a strong ``ETag``; 304 where the client has it. ``Prefer: wait`` waits for a change."""
     backend: Backend = request.app.state.backend
     job = job_of(request)
     opened = backend.get()
-    stored = await opened.store.snapshot(job)
+    wait = wait_of(request)
+    headers = {"cache-control": "no-cache"}
+    if wait is None:
+        stored = await opened.store.snapshot(job)
+    else:
+        stored = await while_there(request, lambda: changed(request, opened, job, wait))
+        headers["preference-applied"] = f"wait={wait}"
+    check_seen(request, job, stored)
     if stored is None:
         raise UnknownJob(f"there is no job {job}")
-    snapshot = await opened.estimates.served(job, stored)
-    tag = f'"{hashlib.blake2b(snapshot, digest_size=12).hexdigest()}"'
-    headers = {"etag": tag, "cache-control": "no-cache"}
-    if _matches(request.headers.get("if-none-match", ""), tag):
+    return tagged(request, await opened.estimates.served(job, stored), headers)
+
+
+def tagged(request: Request, snapshot: bytes, headers: dict[str, str]) -> Response:
+    """A snapshot as it is served, or that the client has it. The tag has its position, for `changed`."""
+    digest = hashlib.blake2b(snapshot, digest_size=8).hexdigest()
+    tag = f'"{live_of("", snapshot).position}.{digest}"'
+    headers["etag"] = tag
+    tags = [each.removeprefix("W/") for each in tags_of(request)]
+    if tag in tags or tags == ["*"]:  # RFC 9110, 13.1.2
         return Response(None, 304, headers)
     return Response(snapshot, 200, headers, _JSON)
-
-
-def _matches(wanted: str, tag: str) -> bool:
-    """Whether ``If-None-Match`` names a tag: any of its list, weak or strong (RFC 9110, 13.1.2), or ``*``."""
-    tags = [one.strip().removeprefix("W/") for one in wanted.split(",")]
-    return tag in tags or tags == ["*"]
 
 
 async def get_units(request: Request) -> Response:
     """A job's units, in the order in which they joined."""
     store = request.app.state.backend.get().store
     job, most, place = job_of(request), limit(request), cursor(request)
+    if identity_of(request).limited:
+        check_seen(request, job, await store.snapshot(job))
     found = await store.units(job, -1 if place is None else place[0], most + 1)
     if not found and await store.snapshot(job) is None:
         raise UnknownJob(f"there is no job {job}")
