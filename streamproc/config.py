@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,6 +32,10 @@ class Config(Struct, frozen=True, kw_only=True):
         cache_bytes: memory for job states in a projector; the least recently used go first.
         stall_seconds: how long jobs of a kind may be silent, instead of what its runs have taught; ``*`` is for all
             kinds that aren't named, and for jobs without.
+        auth_file: who may use the gateway: see `streamproc.auth`; None is everybody.
+        allowed_host: names by which the gateway may be called, besides loopback's.
+        cors_origin: origins whose pages may use the gateway, besides its own; ``*`` is any, without cookies.
+        trusted_proxy: addresses and networks of proxies, whose word on the client's address is taken.
     """
 
     redis: str = f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
@@ -42,6 +47,10 @@ class Config(Struct, frozen=True, kw_only=True):
     lease_seconds: float = 5.0
     cache_bytes: int = 512 * 1024 * 1024
     stall_seconds: Mapping[str, float] = {}
+    auth_file: Path | None = None
+    allowed_host: tuple[str, ...] = ()
+    cors_origin: tuple[str, ...] = ()
+    trusted_proxy: tuple[str, ...] = ()
 
     @property
     def redis_shown(self) -> str:
@@ -59,11 +68,12 @@ class Config(Struct, frozen=True, kw_only=True):
             wrong.append(f"partitions: {self.partitions} must be 1 to 4096")
         if not 0 <= self.port <= 65535:
             wrong.append(f"port: {self.port} must be 0 to 65535")
-        if not is_loopback(self.host) and not self.insecure:
+        if not is_loopback(self.host) and not self.insecure and self.auth_file is None:
             wrong.append(
-                f"host: {self.host} is not loopback, and the gateway has no authentication; "
-                "listen on 127.0.0.1 behind a proxy that has, or say --insecure"
+                f"host: {self.host} is not loopback, and the gateway has no authentication; name who may use it by "
+                "--auth-file, listen on 127.0.0.1 behind a proxy that asks, or say --insecure"
             )
+        wrong += self._wrong_origins()
         if not 0.5 <= self.lease_seconds <= 300:
             wrong.append(f"lease_seconds: {self.lease_seconds} must be 0.5 to 300")
         if self.cache_bytes < 1024 * 1024:
@@ -74,6 +84,21 @@ class Config(Struct, frozen=True, kw_only=True):
         if wrong:
             raise ConfigError("\n".join(wrong))
         return self
+
+    def _wrong_origins(self) -> Iterator[str]:
+        for origin in self.cors_origin:
+            if origin == "*" and self.auth_file is None:
+                yield "cors_origin: * lets every page in the world use a gateway that asks nobody; name the origins"
+            elif origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+                yield f"cors_origin: {origin!r} must be an origin such as https://app.example.com, without a path"
+        for host in self.allowed_host:
+            if not re.fullmatch(r"[A-Za-z0-9.\[\]:_-]+", host):
+                yield f"allowed_host: {host!r} must be a name such as gateway.example.com"
+        for proxy in self.trusted_proxy:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                yield f"trusted_proxy: {proxy!r} must be an address or a network such as 10.0.0.0/8"
 
 
 def is_loopback(host: str) -> bool:

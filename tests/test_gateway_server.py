@@ -188,7 +188,7 @@ async def request(client: socket.socket, port: int | None, path: str) -> None:
     client.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, ("127.0.0.1", port))
-    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert (await loop.sock_recv(client, 15)) == b"HTTP/1.1 200 OK"
 
 

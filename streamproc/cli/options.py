@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import anyio
 import click
 
+from streamproc.auth import read_auth
 from streamproc.config import Config
 from streamproc.errors import (
     CallerError,
@@ -144,7 +145,27 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "partitions": {"type": int, "help": "How many streams a new namespace gets; a present one keeps its own."},
     "host": {"help": "Where the gateway listens."},
     "port": {"type": int, "help": "The gateway's port; 0 takes a free one."},
-    "insecure": {"is_flag": True, "help": "Let the gateway listen beyond loopback, without authentication."},
+    "insecure": {"is_flag": True, "help": "Let the gateway listen beyond loopback without authentication."},
+    "auth_file": {
+        "type": click.Path(exists=True, dir_okay=False, path_type=Path),
+        "metavar": "FILE",
+        "help": "A TOML file that says who may use the gateway; without it, everybody who reaches it.",
+    },
+    "allowed_host": {
+        "multiple": True,
+        "metavar": "NAME",
+        "help": "A name by which the gateway may be called.  [default: loopback's; any with authentication]",
+    },
+    "cors_origin": {
+        "multiple": True,
+        "metavar": "ORIGIN",
+        "help": "Whose pages may use the gateway, besides its own, such as https://app.example.com.",
+    },
+    "trusted_proxy": {
+        "multiple": True,
+        "metavar": "ADDRESS",
+        "help": "A proxy, or a network of them, that says truly whom it asks for by X-Forwarded-For.",
+    },
     "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},
     "cache_bytes": {"type": int, "help": "Memory for job states in a projector."},
     "stall_seconds": {
@@ -171,8 +192,11 @@ def settings(*names: str) -> Callable[[F], F]:
 
 
 def config_of(**given: Any) -> Config:
-    """The checked settings. Raises `ConfigError`."""
-    return Config(**given).check()
+    """The checked settings, and the file that they name. Raises `ConfigError`."""
+    config = Config(**given).check()
+    if config.auth_file is not None:
+        read_auth(config.auth_file)
+    return config
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:

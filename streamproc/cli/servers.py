@@ -15,6 +15,8 @@ from streamproc.embedded import Durability, default_data
 
 __all__ = ["gateway", "projector", "up"]
 
+_listening = ("host", "port", "insecure", "auth_file", "allowed_host", "cors_origin", "trusted_proxy")
+_folding = ("lease_seconds", "cache_bytes", "stall_seconds")
 _json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON on stdout once ready.")
 
 
@@ -43,7 +45,7 @@ _json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One l
 @click.option(
     "--projectors", cls=Setting, type=click.IntRange(1, 256), default=1, help="How many processes of projectors."
 )
-@settings("host", "port", "insecure", "namespace", "partitions", "lease_seconds", "cache_bytes", "stall_seconds")
+@settings(*_listening, "namespace", "partitions", *_folding)
 @_json
 def up(
     redis: str | None,
@@ -79,7 +81,7 @@ def up(
 
 
 @click.command(cls=Command)
-@settings("redis", "namespace", "partitions", "lease_seconds", "cache_bytes", "stall_seconds")
+@settings("redis", "namespace", "partitions", *_folding)
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop at the end of stdin, as at SIGTERM.")
 @_json
 def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
@@ -109,7 +111,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
 
 
 @click.command(cls=Command)
-@settings("redis", "host", "port", "insecure", "namespace", "partitions")
+@settings("redis", *_listening, "namespace", "partitions")
 @_json
 def gateway(as_json: bool, **given: Any) -> None:
     """Run a gateway: serve HTTP, until SIGTERM."""

@@ -23,6 +23,8 @@ from streamproc.errors import ServerError
 
 __all__ = ["Addresses", "Embedding", "running"]
 
+_PROJECTORS: Final = ("redis", "namespace", "partitions", "lease_seconds", "cache_bytes")
+"""The settings that are theirs, besides `stall_seconds`."""
 _STOP_SECONDS: Final = 10.0
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 10.0
@@ -144,7 +146,7 @@ async def _projector(config: Config, stopping: Stopping) -> AsyncIterator[Proces
 
 def _variables(config: Config) -> dict[str, str]:
     """The settings as variables: on a command line everybody could read the server's password."""
-    given = {name: str(value) for name, value in msgspec.structs.asdict(config).items()}
+    given = {name: str(getattr(config, name)) for name in _PROJECTORS}
     given["stall_seconds"] = "\n".join(f"{kind}={seconds}" for kind, seconds in config.stall_seconds.items())
     return {f"STREAMPROC_{name.upper()}": value for name, value in given.items()}
 

@@ -14,7 +14,10 @@ from streamproc.gateway.create import post_job
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
 from streamproc.gateway.idempotency import idempotent
+from streamproc.gateway.identity.authenticator import Authenticator
 from streamproc.gateway.identity.middleware import Authentication, Needs
+from streamproc.gateway.identity.origins import Origins
+from streamproc.gateway.identity.routes import delete_session, post_session, post_share, post_ticket
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
@@ -61,6 +64,10 @@ ROUTES: Final = (
     Served("GET", "/v1/kinds", get_kinds, "jobs:read"),
     Served("GET", "/v1/kinds/{kind:path}", get_kind, "jobs:read"),
     Served("GET", "/v1/log", get_log, "log:read"),
+    Served("POST", "/v1/jobs/{job}/share", post_share, "jobs:read"),
+    Served("POST", "/v1/session", post_session, "jobs:read"),
+    Served("DELETE", "/v1/session", delete_session, None),
+    Served("POST", "/v1/tickets", post_ticket, "jobs:read"),
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
 )
@@ -68,9 +75,12 @@ ROUTES: Final = (
 
 def create_app(backend: Backend) -> Starlette:
     """The gateway as an ASGI application on a backend that somebody else runs."""
+    config = backend.config
+    anyhow = (config.insecure or backend.auth is not None) and not config.allowed_host
+    origins = Origins(None if anyhow else config.allowed_host, config.cors_origin)
     app = Starlette(
         routes=[served.route() for served in ROUTES],
-        middleware=[Middleware(Authentication)],
+        middleware=[Middleware(Authentication, Authenticator(backend.auth, backend, origins), origins)],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False

@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from streamproc.answers import Answers
+from streamproc.auth import Auth, read_auth
 from streamproc.claims import Claims
 from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
@@ -24,6 +25,7 @@ from streamproc.log import Log, open_namespace
 from streamproc.projection import Estimator
 from streamproc.runs import Runs
 from streamproc.store import Store
+from streamproc.vault import Vault
 
 __all__ = ["Backend", "Opened", "open_backend"]
 
@@ -45,14 +47,21 @@ class Opened(Struct):
     summaries: Summaries
     claims: Claims
     queue: Queue
+    vault: Vault
     answers: Answers
 
 
 class Backend:
-    """The namespace of a configuration, as soon as there is a server for it."""
+    """The namespace of a configuration, as soon as there is a server for it.
 
-    def __init__(self, config: Config, estimator: Estimator, client: Redis) -> None:
-        self._config = config
+    Args:
+        config: it is public; routes read their settings there.
+        auth: who may use the gateway; None is everybody.
+    """
+
+    def __init__(self, config: Config, auth: Auth | None, estimator: Estimator, client: Redis) -> None:
+        self.config = config
+        self.auth = auth
         self._estimator = estimator
         self._client = client
         self._opened: Opened | None = None
@@ -89,7 +98,7 @@ class Backend:
                     tasks.start_soon(self.get().queue.run)
 
     async def _open(self) -> bool:
-        config = self._config
+        config = self.config
         try:
             await ensure_functions(self._client)
             keys = await open_namespace(self._client, config.namespace, config.partitions)
@@ -111,6 +120,7 @@ class Backend:
             Summaries(runs, self._estimator),
             claims,
             Queue(claims),
+            Vault(self._client, keys, None if self.auth is None else self.auth.secret),
             Answers(self._client, keys),
         )
         return True
@@ -118,11 +128,12 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(config: Config, estimator: Estimator) -> AsyncIterator[Backend]:
-    """Run a backend. It is open from the start where the server is there."""
+    """Run a backend. It is open from the start where the server is there. Raises `ConfigError`."""
+    auth = None if config.auth_file is None else read_auth(config.auth_file)
     client = connect(config.redis)
     try:
         async with anyio.create_task_group() as tasks:
-            backend = Backend(config, estimator, client)
+            backend = Backend(config, auth, estimator, client)
             await tasks.start(backend.run)
             yield backend
             tasks.cancel_scope.cancel()

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob, UnknownKind
 
-__all__ = ["HANDLERS", "Problem"]
+__all__ = ["HANDLERS", "Problem", "problem_of"]
 
 _RETRY_AFTER: Final = {"retry-after": "1"}
 """Seconds: a server that is gone is asked again soon."""
@@ -48,7 +48,8 @@ class Problem(Exception):
         return Response(msgspec.json.encode(body | self.members), self.status, self.headers, "application/problem+json")
 
 
-def _of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """What an error means to who asked."""
     match error:
         case Problem():
             return error
@@ -72,7 +73,7 @@ def _of(error: Exception) -> Problem:
 
 
 async def _handle(request: Request, error: Exception) -> Response:
-    return _of(error).response()
+    return problem_of(error).response()
 
 
 HANDLERS: Final = dict.fromkeys(

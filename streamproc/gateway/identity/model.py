@@ -5,10 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["ANONYMOUS", "EVERYBODY", "SCOPES", "Identity"]
+from streamproc.auth import SCOPES
 
-SCOPES: Final = ("events:write", "jobs:read", "jobs:control", "claims", "log:read", "admin")
-"""What may be granted. ``admin`` holds all the others."""
+__all__ = ["ANONYMOUS", "EVERYBODY", "Identity"]
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -16,6 +15,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
     Args:
         name: for logs and rate limits.
+        via: how it became known: ``none``, ``key:<the first digits of its hash>``, ``jwt:<issuer>``.
         scopes: of `SCOPES`.
         kinds: of jobs that it sees; None is all.
         owners: likewise.
@@ -24,6 +24,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    via: str = "none"
     scopes: frozenset[str] = frozenset()
     kinds: tuple[str, ...] | None = None
     owners: tuple[str, ...] | None = None
