@@ -3,13 +3,14 @@
 `estimate` is pure, and is worked out where it is served. See `projections.kinds` for how it comes about.
 """
 
-from math import exp, log
+from math import erfc, exp, log, sqrt
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from projections.kinds import Kind, Part, Points, paces, path_points
+from projections.kinds import LEVEL, Kind, Part
+from projections.pacing import Points, paces, path_points
 from projections.paths import Path
 from streamproc.projection import parse_rfc3339
 
@@ -18,8 +19,13 @@ __all__ = ["Estimate", "Facts", "StageFacts", "estimate"]
 _LEAST_SHARE: Final = 0.005
 _MOST_SHARE: Final = 0.99
 _FINAL: Final = frozenset({"finished", "failed", "canceled"})
-_NORMAL: Final = NormalDist()
 _MOST_MS: Final = 1e13
+_UNKNOWN: Final = Kind()
+_NORMAL: Final = NormalDist()
+_AT_LEVEL: Final = _NORMAL.inv_cdf(LEVEL)
+_AT_P90: Final = _NORMAL.inv_cdf(0.9)
+_LEAST_SPREAD: Final = 0.02
+_LEAST_LEFT: Final = 0.02
 
 
 class StageFacts(Struct, frozen=True):
@@ -86,7 +92,7 @@ def estimate(facts: Facts, path: Path, kind: Kind | None, now: int) -> Estimate:
         return Estimate(reason="final")
     if path.started is None or facts.status == "queued":
         return Estimate(reason="queued")
-    kind = kind or Kind()
+    kind = kind or _UNKNOWN
     clock = max(0, (now if path.since is None else path.since) - path.started - path.away)
     silent = 0.0
     if path.since is None and facts.progressed_at is not None:
@@ -118,23 +124,41 @@ def _estimate(facts: Facts, path: Path, kind: Kind, clock: float, silent: float)
     blend = kind.blend(share, paces(_rising(points), max(1.0, heard), share, history))
     pace = exp(min(30.0, blend.pace))
     gone = min(clock - heard, 0.9 * step * pace)
-    left = max(pace * (1 - share) - gone, 0.02 * pace * (1 - share))
     basis = "history" if blend.history > 0.8 else "rate" if blend.history < 0.2 else "blend"
-    middle = left * exp(blend.spread * kind.quantile(0.5))
-    high = left * exp(blend.spread * kind.quantile(0.9))
-    return Estimate(min(middle, _MOST_MS), min(max(middle, high), _MOST_MS), basis)
+    return _interval(kind, pace * (1 - share), blend.spread, clock - heard, gone, basis)
 
 
 def _by_history_alone(kind: Kind, whole: float, clock: float) -> Estimate:
-    """The job has said nothing of how far it is: what remains of a typical one, given that it isn't over yet."""
-    spread = kind.blend(0.02, [whole, None, None]).spread
-    passed = _NORMAL.cdf((log(max(clock, 1.0)) - log(whole)) / spread)
+    """The job has said nothing of how far it is."""
+    blend = kind.blend(0.0, [whole, None, None])
+    return _interval(kind, exp(min(30.0, blend.pace)), blend.spread, clock, 0.0, "history")
 
-    def left(q: float) -> float:
-        at = min(1 - 1e-9, passed + q * (1 - passed))
-        return max(0.02 * whole, whole * exp(spread * _NORMAL.inv_cdf(max(at, 1e-9))) - clock)
 
-    return Estimate(min(left(0.5), _MOST_MS), min(left(0.9), _MOST_MS), "history")
+def _interval(kind: Kind, left: float, spread: float, silent: float, gone: float, basis: str) -> Estimate:
+    """What remains, of what did when the job was heard of last: given that it isn't over after that silence.
+
+    Args:
+        left: what remained then, by the blend.
+        spread: of the blend, of the log of it.
+        silent: since then.
+        gone: so much of the silence is no more than a step takes.
+    """
+    middle, high = (spread * error for error in kind.quantiles())
+    typical, width = log(left) + middle, high - middle
+    p50 = _yet(typical, max(width / _AT_LEVEL, _LEAST_SPREAD), 0.5, silent, gone)
+    p90 = _yet(typical, max(width / _AT_P90, _LEAST_SPREAD), 0.9, silent, gone)
+    return Estimate(min(p50, _MOST_MS), min(max(p50, p90), _MOST_MS), basis)
+
+
+def _yet(typical: float, spread: float, q: float, silent: float, gone: float) -> float:
+    """A quantile of a lognormal less the silence, where it is longer; and less no more than `gone` without that."""
+    z = (log(max(silent, 1.0)) - typical) / spread
+    longer = 0.5 * erfc(min(z, 30.0) / sqrt(2))  # the chance of it
+    bare = exp(min(40.0, typical - spread * _NORMAL.inv_cdf(1 - q)))
+    if longer > 1 - 1e-9:
+        return max(bare - gone, _LEAST_LEFT * bare)
+    given = exp(min(40.0, typical - spread * _NORMAL.inv_cdf((1 - q) * longer))) - silent
+    return max(given, bare - gone, _LEAST_LEFT * bare)
 
 
 class _Stage(NamedTuple):

@@ -1,76 +1,39 @@
 """What is known of a kind of job: how long its stages take, and how far each way to estimate was off.
 
 A `Kind` learns from runs, oldest first. Before a run is added it is estimated at eleven points of its progress by
-what was known until then; how far each estimate was off, and how the errors of the three ways go together, is what
-makes their weights later, and what the interval is calibrated by.
-
-The three ways give a *pace*: how many ms the whole job would take at it. What remains is pace * (1 - progress).
-
-- ``history``: what the stages took in earlier runs, for their size where sizes are told.
-- ``rate``: the time so far / progress so far.
-- ``recent``: the same since the first report of any progress, or over the last quarter of the progress.
+what was known until then, in three ways (see `projections.pacing`); how far each was off, and how their errors go
+together, is what makes their weights later, and what the interval is calibrated by.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from math import exp, log
-from statistics import NormalDist
 from typing import Final, NamedTuple
 
-from projections.paths import Run, StagePath
+from projections.pacing import interpolate, paces, path_points
+from projections.paths import Run
+from projections.prior import POINTS, PRIOR, Moments, Prior
 
-__all__ = [
-    "POINTS",
-    "Blend",
-    "Kind",
-    "Part",
-    "Points",
-    "interpolate",
-    "Matrix",
-    "Vector",
-    "paces",
-    "path_points",
-    "prior_at",
-]
+__all__ = ["FURTHEST", "LEVEL", "Blend", "Kind", "Part", "Trial", "weighted_quantile"]
 
-POINTS: Final = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
-"""Where errors are learned, as shares of the whole job."""
-RECENT: Final = 0.25
-WAYS: Final = 3
-_FORGET: Final = 0.97
+LEVEL: Final = 0.945
+"""So many of the past errors an interval covers, that nine in ten of those to come lie within it.
+
+They are less like the past than the past is like itself. Chosen by `python -m benchmarks.eta
+--tune`, which estimates each kind by a prior that was fitted to the others."""
+FURTHEST: Final = 3.0
+"""Errors beyond count as such, in logs of a pace and in standard deviations: one odd run must not spoil its kind."""
+_FORGET: Final = 0.94
 """What a run counts after one more."""
 _PRESENCE: Final = 0.7
 """What is left of whether a run had a stage, after one more."""
 _PRIOR_RUNS: Final = 2.0
-_KEPT_ERRORS: Final = 220
-_FURTHEST: Final = 0.98
+_PRIOR_ERROR_RUNS: Final = 4.0
+_KEPT_ERRORS: Final = 20 * len(POINTS)
 _LEAST_VARIANCE: Final = 1e-3
 _PRIOR_SLOPE: Final = 0.5
-_FLOOR_MS: Final = 1.0
-
-Points = list[tuple[float, float]]
-"""Clock in ms and share of the whole job, both rising."""
-
-Vector = list[float]
-Matrix = list[list[float]]
-
-PRIOR: Final[Sequence[tuple[float, ...]]] = (
-    # biases of history, rate, recent; their variances; covariances of history-rate, history-recent, rate-recent
-    (0.0, -1.2, -0.7, 1.00, 2.80, 2.20, 0.40, 0.35, 1.85),
-    (0.0, -0.8, -0.1, 1.20, 1.75, 1.30, 0.75, 0.45, 0.75),
-    (0.0, -0.6, 0.0, 1.25, 1.45, 1.30, 0.78, 0.40, 0.65),
-    (0.0, -0.5, 0.05, 1.35, 1.40, 1.30, 0.85, 0.40, 0.65),
-    (0.0, -0.45, 0.1, 1.45, 1.30, 1.25, 0.90, 0.40, 0.60),
-    (0.0, -0.4, 0.2, 1.45, 1.20, 1.25, 0.88, 0.30, 0.45),
-    (0.0, -0.3, 0.35, 1.50, 1.10, 1.35, 0.85, 0.20, 0.30),
-    (0.0, -0.25, 0.45, 1.50, 1.00, 1.40, 0.80, 0.15, 0.25),
-    (0.0, -0.2, 0.4, 1.50, 0.95, 1.30, 0.75, 0.20, 0.28),
-    (0.0, -0.2, 0.25, 1.60, 0.95, 1.10, 0.85, 0.40, 0.40),
-    (0.0, -0.15, 0.15, 1.75, 0.95, 0.80, 0.90, 0.45, 0.42),
-)
-"""How the ways err where nothing is known of a kind: pooled over the training kinds of `benchmarks.eta`."""
-
-_PRIOR_ERRORS: Final = [NormalDist().inv_cdf((at + 0.5) / 20) for at in range(20)]
+_LEAST_MS: Final = 1.0
 
 
 class Part(NamedTuple):
@@ -91,7 +54,7 @@ class _Stage:
         self.sized = self.sx = self.sy = self.sxx = self.sxy = 0.0
 
     def learn(self, ms: float, size: float | None) -> None:
-        y = log(max(ms, _FLOOR_MS))
+        y = log(max(ms, _LEAST_MS))
         self.n = self.n * _FORGET + 1
         self.logs = self.logs * _FORGET + y
         if size is not None and size > 0:
@@ -114,22 +77,29 @@ class _Stage:
 
 
 class _Errors:
-    """How far the three ways were off at one point: logs of true pace / estimated pace."""
+    """How far the three ways were off at one point: sums of their errors, in the order of `Moments`."""
 
-    __slots__ = ("n", "products", "sums")
+    __slots__ = ("n", "prior", "sums")
 
-    def __init__(self) -> None:
+    def __init__(self, prior: Moments) -> None:
+        h, r, m, hh, rr, mm, hr, hm, rm = prior
+        self.prior = (h, r, m, hh + h * h, rr + r * r, mm + m * m, hr + h * r, hm + h * m, rm + r * m)
         self.n = 0.0
-        self.sums = [0.0] * WAYS
-        self.products = [[0.0] * WAYS for _ in range(WAYS)]
+        self.sums: Sequence[float] = (0.0,) * len(prior)
 
-    def learn(self, errors: Vector) -> None:
+    def learn(self, h: float, r: float, m: float) -> None:
+        new = (h, r, m, h * h, r * r, m * m, h * r, h * m, r * m)
         self.n = self.n * _FORGET + 1
-        for i, error in enumerate(errors):
-            self.sums[i] = self.sums[i] * _FORGET + error
-            row = self.products[i]
-            for j in range(WAYS):
-                row[j] = row[j] * _FORGET + error * errors[j]
+        self.sums = [old * _FORGET + value for old, value in zip(self.sums, new, strict=True)]
+
+    def moments(self) -> Moments:
+        """The prior counts as some runs."""
+        n = self.n + _PRIOR_RUNS
+        h, r, m, hh, rr, mm, hr, hm, rm = (
+            (total + _PRIOR_RUNS * usual) / n for total, usual in zip(self.sums, self.prior, strict=True)
+        )
+        hh, rr, mm = hh - h * h + _LEAST_VARIANCE, rr - r * r + _LEAST_VARIANCE, mm - m * m + _LEAST_VARIANCE
+        return h, r, m, hh, rr, mm, hr - h * r, hm - h * m, rm - r * m
 
 
 class Blend(NamedTuple):
@@ -140,18 +110,53 @@ class Blend(NamedTuple):
     history: float
 
 
-class Kind:
-    """What runs have taught of one kind."""
+class Trial(NamedTuple):
+    """A run at one point, as it was estimated before it was learned.
 
-    def __init__(self) -> None:
+    Args:
+        at: which of `POINTS`.
+        weight: how much of the run's time lies around it.
+        true: the log of the pace that would have been right.
+        guesses: the paces by the three ways.
+    """
+
+    at: int
+    weight: float
+    true: float
+    guesses: Sequence[float | None]
+
+    @property
+    def errors(self) -> tuple[float, float, float] | None:
+        """How far the ways were off; None where nothing was known of the kind."""
+        history, rate, recent = self.guesses
+        if history is None or rate is None or recent is None:
+            return None
+        return _within(self.true - log(history)), _within(self.true - log(rate)), _within(self.true - log(recent))
+
+    def standard(self, blend: Blend) -> float:
+        """How far the three ways together were off, in standard deviations."""
+        return _within((self.true - blend.pace) / blend.spread)
+
+
+class Kind:
+    """What runs have taught of one kind.
+
+    Args:
+        prior: what it is taken for before.
+    """
+
+    level = LEVEL
+
+    def __init__(self, prior: Prior = PRIOR) -> None:
         self.runs = 0
         self.stages: dict[str, _Stage] = {}
         self.presence: dict[str, float] = {}
-        self._errors = [_Errors() for _ in POINTS]
-        self._standard: list[float] = []
-        self._tested = 0
+        self._prior = prior
+        self._errors = [_Errors(moments) for moments in prior.moments]
+        self._standard: list[tuple[float, float]] = []
+        self._quantiles: tuple[float, float] | None = None
 
-    def costs(self, parts: Sequence[Part]) -> tuple[Vector, bool]:
+    def costs(self, parts: Sequence[Part]) -> tuple[list[float], bool]:
         """What each part weighs, in ms where anything of it is known (and whether that is so)."""
         known = [self.stages[part.name].cost(part.size) if part.name in self.stages else None for part in parts]
         learned = [(cost, part.weight) for cost, part in zip(known, parts, strict=True) if cost is not None]
@@ -167,27 +172,49 @@ class Kind:
         self.runs += 1
         if run.outcome != "finished" or not run.stages:
             return
-        parts = [Part(stage.name, 1.0, stage.size or run.size) for stage in run.stages if stage.outcome != "skipped"]
-        self._meet(part.name for part in parts)
-        costs, absolute = self.costs(parts)
-        points = path_points(run.stages, costs, run.duration)
-        for at, share in enumerate(POINTS):
-            clock = interpolate(points, share)
-            left = run.duration - clock
-            if clock <= 0 or left <= 0:
-                continue
-            true = log(left / (1 - share))
-            guesses = paces(points, clock, share, sum(costs) if absolute else None)
-            blend = self.blend(share, guesses)
-            self._standard.append((true - blend.pace) / blend.spread)
-            if guesses[0] is not None:
-                self._errors[at].learn([true - log(guess or 1.0) for guess in guesses])
-        self._tested = min(self._tested + 1, _KEPT_ERRORS // len(POINTS))
+        self._meet(stage.name for stage in run.stages if stage.outcome != "skipped")
+        for trial in self.trials(run):
+            blend = self._weigh(self._moments(trial.at), trial.guesses)
+            self._standard.append((trial.standard(blend), trial.weight))
+            if trial.errors is not None:
+                self._errors[trial.at].learn(*trial.errors)
         del self._standard[:-_KEPT_ERRORS]
+        self._quantiles = None
         for stage in run.stages:
             if stage.outcome != "skipped" and stage.ended is not None:
                 size = stage.size or run.size
                 self.stages.setdefault(stage.name, _Stage()).learn(stage.ended - stage.began, size)
+
+    def trials(self, run: Run) -> Iterator[Trial]:
+        """How a run would have been estimated by what is known until now, at each of `POINTS`."""
+        parts = [Part(stage.name, 1.0, stage.size or run.size) for stage in run.stages if stage.outcome != "skipped"]
+        costs, absolute = self.costs(parts)
+        history = sum(costs) if absolute else None
+        points = path_points(run.stages, costs, run.duration)
+        clocks = [interpolate(points, share) for share in POINTS]
+        borders = [0.0, *((one + other) / 2 for one, other in pairwise(clocks)), float(run.duration)]
+        for at, (share, clock) in enumerate(zip(POINTS, clocks, strict=True)):
+            left = run.duration - clock
+            if clock > 0 and left > 0:
+                weight = (borders[at + 1] - borders[at]) / run.duration
+                yield Trial(at, weight, log(left / (1 - share)), paces(points, clock, share, history))
+
+    def blend(self, share: float, guesses: Sequence[float | None]) -> Blend:
+        """Weigh the ways by the inverse of what is known of their errors' covariance there."""
+        right = min(max(bisect_left(POINTS, share), 1), len(POINTS) - 1)
+        left = right - 1
+        by = min(1.0, max(0.0, (share - POINTS[left]) / (POINTS[right] - POINTS[left])))
+        before, after = self._moments(left), self._moments(right)
+        return self._weigh([(1 - by) * one + by * other for one, other in zip(before, after, strict=True)], guesses)
+
+    def quantiles(self) -> tuple[float, float]:
+        """What half and nine in ten of the errors to come stay below, in standard deviations of a blend."""
+        if self._quantiles is None:
+            errors = self._prior.errors
+            usual = [(error, _PRIOR_ERROR_RUNS / len(errors)) for error in errors]
+            found = sorted(self._standard + usual)
+            self._quantiles = weighted_quantile(found, 0.5), weighted_quantile(found, self.level)
+        return self._quantiles
 
     def _meet(self, names: Iterable[str]) -> None:
         met = set(names)
@@ -195,135 +222,56 @@ class Kind:
             before = self.presence.get(name, 0.0 if self.runs > 1 else 1.0)
             self.presence[name] = _PRESENCE * before + (1 - _PRESENCE) * (name in met)
 
-    def blend(self, share: float, guesses: Sequence[float | None]) -> Blend:
-        """Weigh the ways by the inverse of what is known of their errors' covariance there."""
-        covariance, biases = self._at(share)
-        ways = [way for way, guess in enumerate(guesses) if guess is not None]
-        weights = _weights(covariance, ways)
-        pace = sum(weight * (log(guesses[way] or 1.0) + biases[way]) for way, weight in weights.items())
-        variance = sum(one * other * covariance[i][j] for i, one in weights.items() for j, other in weights.items())
-        return Blend(pace, max(variance, 1e-4) ** 0.5, weights.get(0, 0.0))
+    def _moments(self, at: int) -> Moments:
+        return self._errors[at].moments()
 
-    def quantile(self, q: float) -> float:
-        """A quantile of the standardised errors so far, those of a normal distribution where there are few.
-
-        It is taken the further out the fewer runs there were, as for conformal intervals: the errors of a run go
-        together, so it is the runs that count.
-        """
-        if q > 0.5:
-            q = min(_FURTHEST, q * (1 + 1 / (self._tested + 2)))
-        found = sorted(self._standard + _PRIOR_ERRORS)
-        at = q * (len(found) - 1)
-        low = int(at)
-        return found[low] + (at - low) * (found[min(low + 1, len(found) - 1)] - found[low])
-
-    def _at(self, share: float) -> tuple[Matrix, Vector]:
-        """The covariance and the bias of the ways' errors, between the points where they were learned."""
-        right = min(max(bisect_left(POINTS, share), 1), len(POINTS) - 1)
-        left = right - 1
-        by = min(1.0, max(0.0, (share - POINTS[left]) / (POINTS[right] - POINTS[left])))
-        (one, biases), (other, others) = self._learned(left), self._learned(right)
-        covariance = [
-            [(1 - by) * a + by * b for a, b in zip(row, other_row, strict=True)]
-            for row, other_row in zip(one, other, strict=True)
-        ]
-        return covariance, [(1 - by) * a + by * b for a, b in zip(biases, others, strict=True)]
-
-    def _learned(self, at: int) -> tuple[Matrix, Vector]:
-        """Covariance and bias at a point: the prior counts as some runs."""
-        prior, usual = prior_at(at)
-        errors = self._errors[at]
-        whole = _PRIOR_RUNS + errors.n
-        biases = [(_PRIOR_RUNS * bias + total) / whole for bias, total in zip(usual, errors.sums, strict=True)]
-        covariance = [
-            [
-                (_PRIOR_RUNS * (prior[i][j] + usual[i] * usual[j]) + errors.products[i][j]) / whole
-                - biases[i] * biases[j]
-                for j in range(WAYS)
-            ]
-            for i in range(WAYS)
-        ]
-        for i in range(WAYS):
-            covariance[i][i] += _LEAST_VARIANCE
-        return covariance, biases
+    def _weigh(self, moments: Sequence[float], guesses: Sequence[float | None]) -> Blend:
+        weights = _weights(moments, [way for way, guess in enumerate(guesses) if guess is not None])
+        pace = sum(weights[way] * (log(guess) + moments[way]) for way, guess in enumerate(guesses) if guess is not None)
+        h, r, m = weights
+        variance = h * h * moments[3] + r * r * moments[4] + m * m * moments[5]
+        variance += 2 * (h * r * moments[6] + h * m * moments[7] + r * m * moments[8])
+        return Blend(pace, max(variance, 1e-4) ** 0.5, h)
 
 
-def prior_at(at: int) -> tuple[Matrix, Vector]:
-    """The covariance of the ways' errors, and their biases, at a point where nothing is known of a kind."""
-    bias_h, bias_r, bias_n, h, r, n, hr, hn, rn = PRIOR[at]
-    return [[h, hr, hn], [hr, r, rn], [hn, rn, n]], [bias_h, bias_r, bias_n]
+def weighted_quantile(found: Sequence[tuple[float, float]], q: float) -> float:
+    """A quantile of values with weights, rising, between its neighbours; each stands in the middle of its weight."""
+    goal = q * sum(weight for _, weight in found)
+    passed, before = 0.0, (found[0][0], 0.0)
+    for value, weight in found:
+        at = passed + weight / 2
+        if at >= goal > before[1]:
+            return before[0] + (value - before[0]) * (goal - before[1]) / (at - before[1])
+        passed, before = passed + weight, (value, at)
+    return found[-1][0]
 
 
-def path_points(stages: Iterable[StagePath], costs: Sequence[float], until: float) -> Points:
-    """When a path was how far, by what its stages weigh. Between points progress is taken to be even."""
-    steps: list[tuple[float, int, float]] = []
-    counted = [stage for stage in stages if stage.outcome != "skipped"]
-    for at, stage in enumerate(counted):
-        steps.append((stage.began, at, 0.0))
-        if stage.first is not None:
-            steps.append((stage.first[0], at, stage.first[1] / 100))
-        steps += [(clock, at, (tenth + 1) / 10) for tenth, clock in enumerate(stage.tenths)]
-        if stage.ended is not None:
-            steps.append((stage.ended, at, 1.0))
-    steps.sort()
-    whole = sum(costs)
-    shares = [0.0] * len(counted)
-    done, points = 0.0, [(0.0, 0.0)]
-    for clock, at, share in steps:
-        if share > shares[at]:
-            done += (share - shares[at]) * costs[at]
-            shares[at] = share
-        if clock <= until:
-            points.append((clock, done / whole))
-    return points
+def _within(error: float) -> float:
+    return max(-FURTHEST, min(FURTHEST, error))
 
 
-def interpolate(points: Points, share: float) -> float:
-    """When a share was reached; at the end where it never was."""
-    before = points[0]
-    for point in points:
-        if point[1] >= share:
-            if point[1] <= before[1]:
-                return point[0]
-            return before[0] + (point[0] - before[0]) * (share - before[1]) / (point[1] - before[1])
-        before = point
-    return points[-1][0]
-
-
-def paces(points: Points, clock: float, share: float, history: float | None) -> list[float | None]:
-    """The pace by each of the three ways, in ms for the whole job."""
-    rate = max(clock, _FLOOR_MS) / share
-    first = next((point[1] for point in points if point[1] > 0), share)
-    since = max(first, share - RECENT)
-    recent = rate
-    if share - since > 0.01:
-        recent = max(clock - interpolate(points, since), _FLOOR_MS) / (share - since)
-    return [history, rate, recent]
-
-
-def _weights(covariance: Matrix, ways: list[int]) -> dict[int, float]:
+def _weights(moments: Sequence[float], ways: Sequence[int]) -> list[float]:
     """The weights of least variance, none of them negative: C⁻¹1 / 1ᵀC⁻¹1 over the ways that keep one."""
-    while True:
-        solved = _solve([[covariance[i][j] for j in ways] for i in ways], [1.0] * len(ways))
-        total = sum(solved)
-        weights = {way: value / total for way, value in zip(ways, solved, strict=True)}
-        worst = min(weights, key=lambda way: weights[way])
-        if weights[worst] >= 0 or len(ways) == 1:
-            return weights
-        ways = [way for way in ways if way != worst]
-
-
-def _solve(matrix: Matrix, right: Vector) -> Vector:
-    """Solve a small linear system by elimination with pivots."""
-    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
-    size = len(rows)
-    for at in range(size):
-        pivot = max(range(at, size), key=lambda row: abs(rows[row][at]))
-        rows[at], rows[pivot] = rows[pivot], rows[at]
-        if abs(rows[at][at]) < 1e-12:
-            rows[at][at] = 1e-12
-        for row in range(size):
-            if row != at:
-                factor = rows[row][at] / rows[at][at]
-                rows[row] = [a - factor * b for a, b in zip(rows[row], rows[at], strict=True)]
-    return [rows[at][size] / rows[at][at] for at in range(size)]
+    hh, rr, mm, hr, hm, rm = moments[3:]
+    weights = [0.0, 0.0, 0.0]
+    if len(ways) == 3:
+        found = [
+            rr * mm - rm * rm + rm * hm - hr * mm + hr * rm - hm * rr,
+            hh * mm - hm * hm + hm * hr - rm * hh + rm * hm - hr * mm,
+            hh * rr - hr * hr + hr * rm - hm * rr + hm * hr - rm * hh,
+        ]
+        whole = sum(found)
+        if whole > 0 and min(found) >= 0:
+            return [one / whole for one in found]
+        least = found.index(min(found))
+        ways = [way for way in ways if way != least]
+    if len(ways) == 2:
+        one, other = ways
+        both = moments[5 + one + other]
+        whole = moments[3 + one] + moments[3 + other] - 2 * both
+        share = (moments[3 + other] - both) / whole if whole > 0 else 0.5
+        weights[one] = min(1.0, max(0.0, share))
+        weights[other] = 1.0 - weights[one]
+    elif ways:
+        weights[ways[0]] = 1.0
+    return weights

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from projections.estimate import Facts, StageFacts, Total, estimate
-from projections.kinds import Kind, Part, interpolate, path_points
+from projections.kinds import Kind, Part
+from projections.pacing import interpolate, path_points
 from projections.paths import Path, Run, StagePath
 from streamproc.projection import rfc3339
 
