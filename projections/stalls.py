@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from projections.claims import lapse
 from projections.effects import CAN_STALL
 from projections.paths import Path, Run
 from streamproc.events import Event
@@ -64,6 +65,7 @@ class Stalls:
 
     indexes = tuple(f"status:{status}" for status in CAN_STALL)
     least = LEAST_MS
+    claim_fields: tuple[str, ...] = ("snapshot", "sums", "claim")
 
     def silence(self, snapshot: bytes) -> Silence | None:
         """The silence of a job, or None where it can't stall now, or where nothing can be read of it."""
@@ -101,6 +103,13 @@ class Stalls:
             silent_seconds=lasted / 1000,
             reason=reason,
         )
+
+    def lapse(self, fields: Sequence[bytes | None], now: int, up_since: int) -> Event | int | None:
+        """What becomes of a job whose lease may have ended; see `projections.claims.lapse`."""
+        try:
+            return lapse(fields, now, up_since)
+        except msgspec.DecodeError:
+            return None
 
 
 def _shown(ms: int) -> str:

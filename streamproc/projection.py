@@ -182,5 +182,17 @@ class Stalls(Protocol):
     def event(self, silence: Silence, now: int) -> Event:
         """What is appended where it has lasted for too long."""
 
+    claim_fields: tuple[str, ...]
+    """Which fields of a job's hash tell of the claim on it."""
+
+    def lapse(self, fields: Sequence[bytes | None], now: int, up_since: int) -> Event | int | None:
+        """What becomes of a job whose lease may have ended: an event; or when it ends; None where nobody holds it.
+
+        Args:
+            fields: those of `claim_fields`, as they are stored.
+            now: in ms since 1970.
+            up_since: when the server began to hear workers.
+        """
+
 
 AnyProjection = Projection[Any]

@@ -11,6 +11,7 @@ go on while it is found to be silent, the fold sees that the decision isn't true
 jobs' silence that the server was down: each gets the whole time anew when it is up again.
 
 Of kinds too it forgets the runs, and that they were there, when there are very many and others were used since.
+Claims whose workers fell silent are the releaser's, which runs beside it.
 """
 
 import logging
@@ -23,10 +24,10 @@ import msgspec
 from streamproc.errors import Fenced, ServerError, ServerUnavailable
 from streamproc.kinds import Kinds
 from streamproc.owned import Partition
-from streamproc.position import key, millis
 from streamproc.projection import Silence, Stalls
+from streamproc.releaser import Releaser
 from streamproc.store import Store
-from streamproc.sweeps import Folded, Sweeps
+from streamproc.sweeps import Horizon, Sweeps
 from streamproc.wire import encode
 
 __all__ = ["MOST_KINDS", "Sweeper"]
@@ -47,24 +48,15 @@ _MOST_DUE: Final = 200_000
 
 
 class _Swept:
-    """What is kept of a partition from sweep to sweep: when jobs are due, what is to be folded first, what is wrong."""
+    """What is kept of a partition from sweep to sweep: when jobs are due, up to when it is known, and what is wrong."""
 
-    __slots__ = ("due", "partition", "wait_for", "wrong")
+    __slots__ = ("due", "horizon", "partition", "wrong")
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.due: dict[bytes, int] = {}
-        self.wait_for: str | None = None
+        self.horizon = Horizon()
         self.wrong: str | None = None
-
-    def now(self, folded: Folded) -> int | None:
-        """Up to when the silences of its jobs are known, in ms; None where it isn't time for a sweep."""
-        if self.wait_for is None:
-            self.wait_for = folded.end
-        cursor = key(folded.cursor)
-        if cursor < key(self.wait_for):
-            return None
-        return folded.now if cursor >= key(folded.end) else millis(folded.cursor)
 
 
 class Sweeper:
@@ -89,6 +81,11 @@ class Sweeper:
 
     async def run(self, partitions: Mapping[int, Partition]) -> None:
         """Sweep the partitions that are there each time, until cancelled. Raises `ServerUnavailable`."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Releaser(self._sweeps, self._store, self._stalls).run, partitions)
+            await self._run(partitions)
+
+    async def _run(self, partitions: Mapping[int, Partition]) -> None:
         pause = min(_MOST_SECONDS, self._least / 6000)
         while True:
             await anyio.sleep(pause)
@@ -118,7 +115,7 @@ class Sweeper:
         if swept is None or swept.partition is not partition:
             swept = self._swept[partition.number] = _Swept(partition)
         keys = partition.lease.keys
-        now = swept.now(await self._sweeps.folded(keys))
+        now = swept.horizon.now(await self._sweeps.folded(keys))
         if now is None:
             return
         due: dict[bytes, int] = {}
@@ -171,7 +168,7 @@ class Sweeper:
             else:
                 due[job] = end
         if payloads:
-            swept.wait_for = await self._sweeps.append(lease, payloads)
+            swept.horizon.wait_for = await self._sweeps.append(lease, payloads)
         await anyio.sleep(len(jobs) / _READ_PER_SECOND)
         return due, len(payloads)
 

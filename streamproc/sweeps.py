@@ -8,9 +8,10 @@ from redis.asyncio import Redis
 from streamproc.connection import call, server_errors
 from streamproc.keys import PartitionKeys
 from streamproc.ownership import Lease
-from streamproc.position import START
+from streamproc.position import START, key, millis
+from streamproc.queues import CLAIMS
 
-__all__ = ["Folded", "Sweeps"]
+__all__ = ["Folded", "Horizon", "Sweeps"]
 
 
 class Folded(Struct, frozen=True):
@@ -25,6 +26,29 @@ class Folded(Struct, frozen=True):
     cursor: str
     end: str
     now: int
+
+
+class Horizon:
+    """Up to when silences in a partition are known: no later than what is folded, and only once all of it is that its
+    log held when it was taken, or that was appended since.
+
+    Args:
+        wait_for: the position that has to be folded first.
+    """
+
+    __slots__ = ("wait_for",)
+
+    def __init__(self) -> None:
+        self.wait_for: str | None = None
+
+    def now(self, folded: Folded) -> int | None:
+        """In ms since 1970; None where it isn't time yet to look."""
+        if self.wait_for is None:
+            self.wait_for = folded.end
+        cursor = key(folded.cursor)
+        if cursor < key(self.wait_for):
+            return None
+        return folded.now if cursor >= key(folded.end) else millis(folded.cursor)
 
 
 class Sweeps:
@@ -65,6 +89,24 @@ class Sweeps:
     async def listed(self, keys: PartitionKeys, index: str, after: int, count: int) -> list[bytes]:
         """Up to `count` jobs of an index, after so many. Where jobs leave it meanwhile, some are passed over."""
         jobs: list[bytes] = await call(self._client, "ZRANGE", keys.index(index), after, after + count - 1)
+        return jobs
+
+    async def with_ended_leases(self, partitions: Sequence[PartitionKeys]) -> set[int]:
+        """The numbers of the partitions in which a claim's lease has ended by now, as far as is indexed."""
+        with server_errors():
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.time()
+                for keys in partitions:
+                    pipe.zrange(keys.queue(CLAIMS), 0, 0, withscores=True)
+                (seconds, micros), *firsts = await pipe.execute()
+        now = seconds * 1000 + micros // 1000
+        return {keys.partition for keys, first in zip(partitions, firsts, strict=True) if first and first[0][1] <= now}
+
+    async def ended_leases(self, keys: PartitionKeys, now: int, after: int, count: int) -> list[bytes]:
+        """Up to `count` jobs whose leases have ended by a time, after so many."""
+        jobs: list[bytes] = await call(
+            self._client, "ZRANGEBYSCORE", keys.queue(CLAIMS), "-inf", now, "LIMIT", after, count
+        )
         return jobs
 
     async def stale_kinds(self, keys: PartitionKeys, most: int, count: int) -> list[tuple[str, bytes]]:

@@ -29,11 +29,15 @@ LAYERS = [
         "inspection",
         "vault",
     },
-    {"kinds", "folding", "owned", "sweeper", "projector", "watched", "pages", "hub", "producer"},
+    {"kinds", "past", "folding", "owned", "releaser", "sweeper", "projector", "watched", "pages", "hub", "producer"},
     {"gateway", "integrations", "tqdm", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
-ALONE = [{"folding", "owned", "sweeper", "projector"}, {"watched", "pages", "hub"}, {"producer", "tqdm", "trackers"}]
+ALONE = [
+    {"folding", "owned", "releaser", "sweeper", "projector"},
+    {"watched", "pages", "hub"},
+    {"producer", "tqdm", "trackers"},
+]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}
 
 
