@@ -11,15 +11,18 @@ from streamproc.errors import InvalidEvent, UnknownJob
 from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.cloudevents import cloud_event
+from streamproc.gateway.identity import Identity, check_seen, identity_of, sees
+from streamproc.gateway.lines import event_line, one_line
 from streamproc.gateway.paging import splice
 from streamproc.gateway.parameters import accepts, accepts_ndjson, after, job_of, limit, whole
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.streaming import Streaming, Write
 from streamproc.log import Entry
 from streamproc.position import START, Token, key, millis, rfc3339
+from streamproc.store import Store
 from streamproc.wire import decode
 
-__all__ = ["PAGE", "event_line", "get_events", "get_log"]
+__all__ = ["PAGE", "get_events", "get_log"]
 
 PAGE: Final = 100
 """Entries that are in memory at once for one client: 6.4 MB, if all of them are as large as may be."""
@@ -27,19 +30,7 @@ _NDJSON: Final = "application/x-ndjson"
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Read = Callable[[str, int], Awaitable[Sequence[Entry]]]
-
-
-def event_line(entry: Entry) -> bytes:
-    """An entry of a history, as one line of JSON."""
-    position, fields = entry[0].decode(), entry[1]
-    mark = b'"%b"' % fields[3] if len(fields) > 2 else b"null"
-    time = rfc3339(millis(position)).encode()
-    return b'{"position":"%b","time":"%b","mark":%b,"event":%b}' % (entry[0], time, mark, _one_line(fields[1]))
-
-
-def _one_line(payload: bytes) -> bytes:
-    """JSON in one line: a line break in it can only stand between its tokens."""
-    return payload.replace(b"\r", b" ").replace(b"\n", b" ")
+Choose = Callable[[Sequence[Entry]], Awaitable[Sequence[Entry]]]
 
 
 async def get_events(request: Request) -> Response:
@@ -48,6 +39,7 @@ async def get_events(request: Request) -> Response:
     store = backend.get().store
     job, most, token = job_of(request), limit(request, default=100, most=1000), after(request)
     (incarnation, snapshot), *_ = await store.current([job])
+    check_seen(request, job, snapshot)
     if snapshot is None:
         raise UnknownJob(f"there is no job {job}")
     start = _start(token, incarnation)
@@ -81,14 +73,20 @@ def _start(token: Token | None, incarnation: str) -> str:
     return token.position
 
 
-async def _lines(write: Write, read: Read, position: str, end: str | None, line: Callable[[Entry], bytes]) -> None:
-    """Write entries after a position, up to an end or as far as there are any."""
+async def _all(entries: Sequence[Entry]) -> Sequence[Entry]:
+    return entries
+
+
+async def _lines(
+    write: Write, read: Read, position: str, end: str | None, line: Callable[[Entry], bytes], shown: Choose = _all
+) -> None:
+    """Write the entries to be shown after a position, up to an end or as far as there are any."""
     last = None if end is None else key(end)
     while True:
         entries = await read(position, PAGE)
         wanted = [entry for entry in entries if last is None or key(entry[0].decode()) <= last]
         if wanted:
-            await write(b"".join([made + b"\n" for made in map(line, wanted) if made]))
+            await write(b"".join([made + b"\n" for made in map(line, await shown(wanted)) if made]))
             position = wanted[-1][0].decode()
         if len(wanted) < PAGE:
             return
@@ -97,7 +95,7 @@ async def _lines(write: Write, read: Read, position: str, end: str | None, line:
 async def get_log(request: Request) -> Response:
     """The log as it is now, one line an event: of one partition, after a position, or of all in turn.
 
-    By ``Accept`` the lines are CloudEvents; what is no event is left out then.
+    By ``Accept`` the lines are CloudEvents; what is no event is left out then, and for who doesn't see all jobs.
     """
     backend: Backend = request.app.state.backend
     opened = backend.get()
@@ -108,22 +106,42 @@ async def get_log(request: Request) -> Response:
     as_cloud_events = accepts(request, cloudevents.STRUCTURED)
     chosen = opened.keys.partitions if partition is None else (opened.keys.partitions[partition],)
     ends = {keys.partition: await opened.log.last(keys.partition) for keys in chosen}
+    who = identity_of(request)
 
     async def body(write: Write) -> None:
         for number, end in ends.items():
-            await _partition(opened, write, number, token.position if token else START, end, as_cloud_events)
+            await _partition(opened, write, number, token.position if token else START, end, as_cloud_events, who)
 
     return Streaming(body, _NDJSON)
 
 
-async def _partition(opened: Opened, write: Write, number: int, start: str, end: str, as_cloud_events: bool) -> None:
+async def _partition(
+    opened: Opened, write: Write, number: int, start: str, end: str, as_cloud_events: bool, who: Identity
+) -> None:
     async def read(position: str, count: int) -> Sequence[Entry]:
         return await opened.log.range(number, position, count)
 
     def line(entry: Entry) -> bytes:
         return _log_cloud_event(entry) if as_cloud_events else _log_line(number, entry)
 
-    await _lines(write, read, start, end, line)
+    async def shown(entries: Sequence[Entry]) -> Sequence[Entry]:
+        return await _seen(who, opened.store, entries) if who.limited else entries
+
+    await _lines(write, read, start, end, line, shown)
+
+
+async def _seen(identity: Identity, store: Store, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The events about jobs that an identity sees."""
+    jobs: list[str | None] = []
+    for _, fields in entries:
+        try:
+            jobs.append(decode(fields[1]).job)
+        except InvalidEvent:
+            jobs.append(None)
+    wanted = list({job: None for job in jobs if job is not None})
+    stored = await store.current(wanted) if wanted else []
+    seen = {job for job, (_, snapshot) in zip(wanted, stored, strict=True) if sees(identity, job, snapshot)}
+    return [entry for entry, job in zip(entries, jobs, strict=True) if job in seen]
 
 
 def _log_cloud_event(entry: Entry) -> bytes:
@@ -145,4 +163,4 @@ def _log_line(partition: int, entry: Entry) -> bytes:
         payload.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b'%b,"event":null,"raw":%b}' % (head, msgspec.json.encode(payload.decode(errors="replace")))
-    return b'%b,"event":%b}' % (head, _one_line(payload))
+    return b'%b,"event":%b}' % (head, one_line(payload))

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from streamproc.errors import UnknownKind
 from streamproc.gateway.backend import Backend, Opened
+from streamproc.gateway.identity import identity_of
 from streamproc.gateway.paging import cursor, pack_cursor, page_of
 from streamproc.gateway.parameters import limit
 
@@ -38,7 +39,7 @@ async def get_kinds(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     most, after = limit(request), cursor(request)
     opened = backend.get()
-    names = await opened.runs.kinds()
+    names = [kind for kind in await opened.runs.kinds() if _told(request, kind)]
     start = 0 if after is None else bisect_right(names, after[1])
     page = names[start : start + most]
     following = pack_cursor(request, 0, page[-1]) if start + most < len(names) else None
@@ -51,12 +52,18 @@ async def get_kinds(request: Request) -> Response:
     return page_of(request, "kinds", items, following)
 
 
+def _told(request: Request, kind: str) -> bool:
+    """Whether who asks may know of a kind. What is told of one is of all its jobs, whoever owns them."""
+    identity = identity_of(request)
+    return identity.owners is None and identity.jobs is None and (identity.kinds is None or kind in identity.kinds)
+
+
 async def get_kind(request: Request) -> Response:
     """One kind, with its stages, its latest runs, its waits in the queue, and how often estimates held."""
     backend: Backend = request.app.state.backend
     opened = backend.get()
     kind = request.path_params["kind"]
-    if not await opened.runs.knows(kind):
+    if not _told(request, kind) or not await opened.runs.knows(kind):
         raise UnknownKind(f"there are no jobs of kind {kind[:256]!r}")
     [jobs] = await _active(opened, [kind])
     details = msgspec.structs.asdict(await opened.summaries.details(kind))
