@@ -2,18 +2,20 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from projections.estimate import Estimate, Facts, estimate
+from projections.job import JobSnapshot, Unit
 from projections.kinds import Kind
 from projections.paths import Path, Run
 from projections.summary import Details, Quantiles, Summary, details, quantile, summary
+from streamproc.events import Error
 from streamproc.projection import parse_rfc3339, rfc3339
 
-__all__ = ["Estimator", "Last", "Learned", "Shown", "steady"]
+__all__ = ["Estimator", "Job", "Last", "Learned", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
@@ -52,19 +54,28 @@ class _Stored(Facts, frozen=True):
     created_at: str | None = None
 
 
-class _Instants(Struct, frozen=True):
+class Instants(Struct, frozen=True):
     p50: str
     p90: str
 
 
-class _Eta(Struct, frozen=True):
+class Eta(Struct, frozen=True):
     """What is served as `eta`: seconds and instants, or why there are none; of a queued job when it will start."""
 
     remaining_seconds: Quantiles | None
-    finish_at: _Instants | None
+    finish_at: Instants | None
     basis: str | None
     reason: str | None
-    start_at: _Instants | None = None
+    start_at: Instants | None = None
+
+
+class Job(JobSnapshot):
+    """A job as it is served. Times are RFC 3339 in UTC; what isn't known is null."""
+
+    status: Literal["queued", "started", "running", "paused", "finished", "failed", "canceled"] = "queued"
+    requested: Literal["pause", "resume", "cancel"] | None = None
+    error: Error | None = None
+    eta: Eta | None = None
 
 
 _decode = msgspec.json.Decoder(_Stored).decode
@@ -75,6 +86,8 @@ _FINAL: Final = frozenset({"finished", "failed", "canceled"})
 
 class Estimator:
     """Puts estimates into snapshots. It keeps nothing; see `streamproc.projection.Estimator`."""
+
+    shapes: tuple[type[Struct], ...] = (Job, Unit, Summary, Details)
 
     def kind(self, snapshot: bytes) -> str | None:
         """The kind whose runs the estimate of a snapshot needs, if any."""
@@ -164,7 +177,7 @@ def _settled(old: float, new: float, now: int, width: float) -> float:
     return old if abs(old - new) <= about else new
 
 
-def _start(facts: _Stored, waits: list[int], now: int) -> _Instants | None:
+def _start(facts: _Stored, waits: list[int], now: int) -> Instants | None:
     """When a queued job will start, as those did that waited longer than it has; None where none of them did."""
     path = facts.eta or Path()
     since = path.since or path.queued
@@ -173,17 +186,17 @@ def _start(facts: _Stored, waits: list[int], now: int) -> _Instants | None:
     longer = waits[bisect_right(waits, now - since) :]
     if not longer:
         return None
-    return _Instants(_instant(since + quantile(longer, 0.5)), _instant(since + quantile(longer, 0.9)))
+    return Instants(_instant(since + quantile(longer, 0.5)), _instant(since + quantile(longer, 0.9)))
 
 
-def _eta(found: Estimate, shown: Shown | None, now: int, start_at: _Instants | None) -> _Eta:
+def _eta(found: Estimate, shown: Shown | None, now: int, start_at: Instants | None) -> Eta:
     if shown is not None:
         remaining = Quantiles(_seconds(shown.p50 - now), _seconds(shown.p90 - now))
-        return _Eta(remaining, _Instants(_instant(shown.p50), _instant(shown.p90)), found.basis, None)
+        return Eta(remaining, Instants(_instant(shown.p50), _instant(shown.p90)), found.basis, None)
     remaining_too = None
     if found.p50 is not None and found.p90 is not None:
         remaining_too = Quantiles(_seconds(found.p50), _seconds(found.p90))
-    return _Eta(remaining_too, None, found.basis, found.reason, start_at)
+    return Eta(remaining_too, None, found.basis, found.reason, start_at)
 
 
 def _seconds(ms: float) -> float:

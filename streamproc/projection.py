@@ -114,7 +114,13 @@ class Projection(Protocol[S]):
 
 
 class Estimator(Protocol):
-    """What a gateway needs to serve estimates. It knows nothing of projections; this is chosen with them."""
+    """What a gateway needs to serve estimates. It knows nothing of projections; this is chosen with them.
+
+    Args:
+        shapes: the types of what is served: `Job`, `Unit`, `Summary` and `Details`, for the documents that tell of it.
+    """
+
+    shapes: tuple[type[Struct], ...]
 
     def kind(self, snapshot: bytes) -> str | None:
         """The kind whose runs the estimate of a stored snapshot needs, if any."""
