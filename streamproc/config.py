@@ -35,6 +35,8 @@ class Config(Struct, frozen=True, kw_only=True):
         auth_file: who may use the gateway: see `streamproc.auth`; None is everybody.
         allowed_host: names by which the gateway may be called, besides loopback's.
         cors_origin: origins whose pages may use the gateway, besides its own; ``*`` is any, without cookies.
+        stream_seconds: how long a live stream may last, give or take a tenth; who follows connects again.
+        drain_seconds: over how long live streams end when the gateway stops.
         trusted_proxy: addresses and networks of proxies, whose word on the client's address is taken.
     """
 
@@ -50,6 +52,8 @@ class Config(Struct, frozen=True, kw_only=True):
     auth_file: Path | None = None
     allowed_host: tuple[str, ...] = ()
     cors_origin: tuple[str, ...] = ()
+    stream_seconds: float = 3600.0
+    drain_seconds: float = 2.0
     trusted_proxy: tuple[str, ...] = ()
 
     @property
@@ -76,6 +80,10 @@ class Config(Struct, frozen=True, kw_only=True):
         wrong += self._wrong_origins()
         if not 0.5 <= self.lease_seconds <= 300:
             wrong.append(f"lease_seconds: {self.lease_seconds} must be 0.5 to 300")
+        if not 1 <= self.stream_seconds <= _MOST_STALL_SECONDS:
+            wrong.append(f"stream_seconds: {self.stream_seconds} must be 1 to {_MOST_STALL_SECONDS:,}, a year")
+        if not 0 <= self.drain_seconds <= 60:
+            wrong.append(f"drain_seconds: {self.drain_seconds} must be 0 to 60")
         if self.cache_bytes < 1024 * 1024:
             wrong.append(f"cache_bytes: {self.cache_bytes} must be at least 1 MiB")
         for kind, seconds in self.stall_seconds.items():

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -19,13 +19,19 @@ _TOGETHER: Final = 50
 
 
 class Page(Reply):
-    """A page that is being read, for all that want it."""
+    """A page that is being read, for all that want it.
 
-    __slots__ = ("entries",)
+    Attributes:
+        entries: what was read.
+        made: what one of those that want it has made of it for others, by whatever tells such things apart.
+    """
+
+    __slots__ = ("entries", "made")
 
     def __init__(self) -> None:
         super().__init__()
         self.entries: Sequence[Entry] = ()
+        self.made: dict[Any, Any] = {}
 
 
 class Pages:

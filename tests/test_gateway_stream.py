@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from streamproc import hub
-from streamproc.gateway import stream as stream_module
+from streamproc.gateway import clients, fanout
 from tests.support.gateways import Message, Service, messages, serving, serving_with_projector
 from tests.support.running import caught_up
 from tests.support.servers import Server
@@ -238,7 +238,8 @@ async def test_nothing_that_was_sent_makes_an_event_of_its_own(service: Service)
 
 
 async def test_a_silent_stream_says_that_it_lives(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "_HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(clients, "_HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
     await service.append({"job": "a", "type": "job.started"})
     comments = 0
     async with service.http.stream("GET", "/v1/jobs/a/stream") as response:

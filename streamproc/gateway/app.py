@@ -23,7 +23,7 @@ from streamproc.gateway.jobs import get_job, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
 from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.problems import HANDLERS
-from streamproc.gateway.stream import get_stream
+from streamproc.gateway.stream import get_many, get_stream
 
 __all__ = ["ROUTES", "Served", "create_app"]
 
@@ -55,6 +55,7 @@ ROUTES: Final = (
     Served("GET", "/v1/jobs/{job}/units", get_units, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
+    Served("GET", "/v1/stream", get_many, "jobs:read"),
     Served("POST", "/v1/jobs/{job}/pause", post_pause, "jobs:control"),
     Served("POST", "/v1/jobs/{job}/resume", post_resume, "jobs:control"),
     Served("POST", "/v1/jobs/{job}/cancel", post_cancel, "jobs:control"),

@@ -16,6 +16,7 @@ from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.gateway.estimates import Estimates
+from streamproc.gateway.fanout import Fanout
 from streamproc.gateway.queue import Queue
 from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
@@ -42,6 +43,7 @@ class Opened(Struct):
     store: Store
     listing: Listing
     hub: Hub
+    fanout: Fanout
     estimates: Estimates
     runs: Runs
     summaries: Summaries
@@ -74,8 +76,13 @@ class Backend:
             raise type(self._why)(str(self._why))
         return self._opened
 
+    async def drain(self) -> None:
+        """End live streams, spread over some seconds: the gateway is stopping."""
+        if self._opened is not None:
+            await self._opened.fanout.drain(self.config.drain_seconds)
+
     def close_streams(self) -> None:
-        """End all live streams: the gateway is stopping."""
+        """End all that waits for something to happen: the gateway is stopping."""
         self._closed = True
         if self._opened is not None:
             self._opened.hub.close()
@@ -87,6 +94,7 @@ class Backend:
             with anyio.move_on_after(_FIRST_SECONDS):
                 if await self._open():
                     tasks.start_soon(self.get().queue.run)
+                    tasks.start_soon(self.get().fanout.run)
                     await tasks.start(self.get().hub.run)
             task_status.started()
             failures = 0
@@ -95,6 +103,7 @@ class Backend:
                 failures += 1
                 if await self._open():
                     tasks.start_soon(self.get().hub.run)
+                    tasks.start_soon(self.get().fanout.run)
                     tasks.start_soon(self.get().queue.run)
 
     async def _open(self) -> bool:
@@ -109,13 +118,15 @@ class Backend:
             return False
         store, runs = Store(self._client, keys), Runs(self._client, keys)
         claims = Claims(self._client, keys)
+        hub, estimates = Hub(config.redis, keys, store), Estimates(store, self._estimator)
         self._opened = Opened(
             keys,
             Log(self._client, keys),
             store,
             Listing(self._client, keys),
-            Hub(config.redis, keys, store),
-            Estimates(store, self._estimator),
+            hub,
+            Fanout(hub, estimates),
+            estimates,
             runs,
             Summaries(runs, self._estimator),
             claims,

@@ -9,19 +9,17 @@ from typing import Any, Final
 
 import anyio
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from streamproc.config import Config
 from streamproc.errors import ConfigError
 from streamproc.gateway.app import create_app
 from streamproc.gateway.backend import Backend, open_backend
-from streamproc.gateway.streaming import ABORT
+from streamproc.gateway.connections import HttpConnection
 from streamproc.projection import Estimator
 
 __all__ = ["serve"]
 
 _BACKLOG: Final = 2048
-_MAX_HEAD_BYTES: Final = 64 * 1024
 _STALLED_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 5
 """What requests get to finish at the end, and clients that take nothing of what is written to them."""
@@ -98,33 +96,6 @@ def _config_errors(what: str) -> Iterator[None]:
         raise ConfigError(f"{what}: {error.strerror or error}") from error
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with a limit to what comes before a body, and a way to drop a connection that takes nothing."""
-
-    _head_bytes = 0
-    _in_body = False
-    _was_in_body = False
-
-    def data_received(self, data: bytes) -> None:
-        self._was_in_body = self._in_body
-        super().data_received(data)
-        self._head_bytes = 0 if self._was_in_body else self._head_bytes + len(data)
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            self.transport.abort()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
-
-    def on_headers_complete(self) -> None:
-        self._in_body = self._was_in_body = True
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
-
-
 class _Server(uvicorn.Server):
     """uvicorn in a loop that isn't its own: signals are somebody else's, and it stops by an event."""
 
@@ -132,7 +103,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(backend),
-                http=_Protocol,
+                http=HttpConnection,
                 loop="none",
                 ws="none",
                 lifespan="off",
@@ -164,6 +135,9 @@ class _Server(uvicorn.Server):
                 await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()  # nobody new
+        await self._backend.drain()
         self._backend.close_streams()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._abort_stalled)

@@ -1,177 +1,155 @@
-"""``GET /v1/jobs/{id}/stream``: a job, live, as server-sent events (WHATWG HTML, 9.2).
+"""Live streams as server-sent events: ``GET /v1/jobs/{id}/stream`` of one job, ``GET /v1/stream`` of many."""
 
-Nothing that a client sent gets into a field but `data`, whose JSON is one line; so no name can make events of its own.
-"""
-
-import random
+from collections.abc import Callable
 from typing import Final
 
 import anyio
-import msgspec
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from streamproc.errors import ServerError, UnknownJob
-from streamproc.gateway.backend import Backend
-from streamproc.gateway.estimates import Estimates
-from streamproc.gateway.history import event_line
-from streamproc.gateway.parameters import choice, job_of, last_event_id
-from streamproc.gateway.streaming import Streaming, Write
-from streamproc.hub import PAGE, Live, Watch
-from streamproc.position import START, Token, key
+from streamproc.errors import InvalidEvent, InvalidPosition, UnknownJob
+from streamproc.gateway import messages
+from streamproc.gateway.backend import Backend, Opened
+from streamproc.gateway.clients import Client
+from streamproc.gateway.connections import connection_of
+from streamproc.gateway.fanout import Start
+from streamproc.gateway.identity import check_seen, identity_of
+from streamproc.gateway.parameters import choice, invalid, job_of, last_event_id, texts
+from streamproc.gateway.places import Places
+from streamproc.wire import check_job_id
 
-__all__ = ["get_stream"]
+__all__ = ["LiveResponse", "get_many", "get_stream"]
 
-_HEARTBEAT_SECONDS: Final = 15.0
-_RETRY_SECONDS: Final = 1.0
-_COMMENT: Final = b":\n\n"
 _HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_CLOSE_SECONDS: Final = 5.0
+_MOST_JOBS: Final = 200
 
-_REASONS: Final = {
-    "incarnation": "the log was begun anew",
-    "position": "the position is beyond the end of the history",
-    "past": "the job's past has changed",
-}
+
+class LiveResponse(Response):
+    """Serves a client until it is over.
+
+    Args:
+        client: that follows something.
+        release: is called with it at the end.
+        first: what it is sent at once.
+    """
+
+    def __init__(self, client: Client, release: Callable[[Client], None], first: bytes = b"") -> None:
+        super().__init__(None, 200, _HEADERS, "text/event-stream")
+        del MutableHeaders(raw=self.raw_headers)["content-length"]
+        self._client = client
+        self._release = release
+        self._first = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = self._client
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
+            connection_of(scope).write(messages.retry() + self._first)
+            await client.run()
+        finally:
+            token = client.token()
+            self._release(client)
+        if client.reason == "gone":
+            return
+        with anyio.move_on_after(_CLOSE_SECONDS):
+            await send({"type": "http.response.body", "body": _goodbye(client, token)})
+            return
+        connection_of(scope).abort()
+
+
+def _goodbye(client: Client, token: str | None) -> bytes:
+    """What a client is told at the end. Whoever can come back at once comes back without being told."""
+    if client.reason in ("slow", "expired"):
+        return messages.closed(client.form, client.reason, token, id=token)
+    if client.reason == "end":
+        return b"" if client.places is None else messages.closed(client.form, "end")
+    return messages.retry()
 
 
 async def get_stream(request: Request) -> Response:
     """Snapshots, the newest at a time; or with ``events=all`` every event, after the client's own position."""
     backend: Backend = request.app.state.backend
     opened = backend.get()
-    hub = opened.hub
-    job, token = job_of(request), last_event_id(request)
-    lossless = choice(request, "events", ("all",)) is not None
-    watch = await hub.watch(job)
+    job, token, lossless = job_of(request), last_event_id(request), _lossless(request)
+    client = _client(request)
+    await opened.fanout.follow(client, {job: Start(token)}, lossless=lossless)
     try:
-        reason = await _reset_reason(watch, token)
-        if watch.look() is None:
+        live = client.followers[job].channel.watch.look()
+        if live is None:
             raise UnknownJob(f"there is no job {job}")
+        check_seen(request, job, live.snapshot)
     except BaseException:
-        watch.__exit__(None, None, None)
+        opened.fanout.drop(client)
         raise
-    start = token.position if token is not None and reason is None else None
-    stream = _Stream(job, watch, opened.estimates, start, reason)
-    return Streaming(stream.events if lossless else stream.snapshots, "text/event-stream", _HEADERS, watch)
+    return LiveResponse(client, opened.fanout.drop)
 
 
-async def _reset_reason(watch: Watch, token: Token | None) -> str | None:
-    """Why a client can't go on from where it was, if it can't."""
-    live = watch.look()
-    if token is None or live is None:
-        return None
-    if key(token.position) > live.place:
-        await watch.refresh()  # another gateway may have heard of it before this one
-        live = watch.look() or live
-    if token.incarnation and token.incarnation != live.incarnation:
-        return "incarnation"
-    return "position" if key(token.position) > live.place else None
+async def get_many(request: Request) -> Response:
+    """The same of many jobs. One that isn't there is silent until it is."""
+    backend: Backend = request.app.state.backend
+    opened = backend.get()
+    jobs, lossless = _jobs(request), _lossless(request)
+    places = Places("\n".join(jobs), jobs, lambda: opened.hub.horizons)
+    client = _client(request, places)
+    wanted = await _starts(opened, places, _resumed(request), jobs)
+    await opened.fanout.follow(client, wanted, lossless=lossless)
+    unknown = [job for job in jobs if client.followers[job].is_unknown]
+    first = messages.sse_of_many("unknown", messages.names(unknown), None, None) if unknown else b""
+    return LiveResponse(client, opened.fanout.drop, first)
 
 
-class _Stream:
-    """One client's stream.
-
-    Args:
-        job: its name.
-        watch: of the job.
-        estimates: for what goes out.
-        start: the position that the client has; None where it has nothing.
-        reason: why it has to start over, if so.
-    """
-
-    def __init__(self, job: str, watch: Watch, estimates: Estimates, start: str | None, reason: str | None) -> None:
-        self._job = job
-        self._watch = watch
-        self._estimates = estimates
-        self._start = start
-        self._reason = reason
-        self._life = watch.life
-
-    async def snapshots(self, write: Write) -> None:
-        """The newest snapshot whenever the client is ready for one, up to a final one."""
-        await write(_hello())
-        sent = None if self._start is None else key(self._start)
-        while True:
-            live = self._watch.look()
-            if live is not None and self._starts_over():
-                sent = None
-                await write(self._reset())
-            if live is not None and (sent is None or live.place > sent):
-                sent = live.place
-                await write(await self._snapshot(live, str(live.token)))
-            if live is not None and live.final:
-                await write(_end(live))
-                break
-            if not await self._change(write):
-                break
-
-    async def events(self, write: Write) -> None:
-        """Every event after the client's position, up to that which made the job final."""
-        await write(_hello())
-        position = self._start or START
-        while True:
-            live = self._watch.look()
-            if live is not None and self._starts_over():
-                position = START
-                # Without an id: a client that breaks off here hasn't the history up to this snapshot.
-                await write(self._reset() + await self._snapshot(live, None))
-            if live is not None:
-                try:
-                    entries = await self._watch.history(position)
-                except ServerError:
-                    if await self._pause(write):
-                        continue
-                    break
-                if entries:
-                    position = entries[-1][0].decode()
-                    await write(b"".join([_event(live.incarnation, entry[0], event_line(entry)) for entry in entries]))
-                if len(entries) == PAGE:
-                    continue
-                if live.final and key(position) >= live.place:
-                    await write(_end(live))
-                    break
-            if not await self._change(write):
-                break
-
-    async def _snapshot(self, live: Live, token: str | None) -> bytes:
-        head = b"" if token is None else b"id: %b\n" % token.encode()
-        return b"%bevent: snapshot\ndata: %b\n\n" % (head, await self._estimates.served(self._job, live.snapshot))
-
-    def _starts_over(self) -> bool:
-        if self._life != self._watch.life:
-            self._life = self._watch.life
-            self._reason = "past"
-        return self._reason is not None
-
-    def _reset(self) -> bytes:
-        reason, self._reason = self._reason or "past", None
-        data = msgspec.json.encode({"reason": reason, "detail": _REASONS[reason]})
-        return b"event: reset\ndata: %b\n\n" % data
-
-    async def _change(self, write: Write) -> bool:
-        """Wait until the job changes, with a comment now and then; False where the gateway is stopping."""
-        while not self._watch.closed:
-            with anyio.move_on_after(_HEARTBEAT_SECONDS):
-                await self._watch.changed()
-                return not self._watch.closed
-            await write(_COMMENT)
-        return False
-
-    async def _pause(self, write: Write) -> bool:
-        """Let a server that is gone come back; False where the gateway is stopping."""
-        with anyio.move_on_after(_RETRY_SECONDS):
-            await self._watch.changed()
-        await write(_COMMENT)
-        return not self._watch.closed
+async def _starts(opened: Opened, places: Places, token: str | None, jobs: list[str]) -> dict[str, Start]:
+    """Where to begin with each job."""
+    if token is None:
+        return dict.fromkeys(jobs, Start())
+    try:
+        places.resume(token)
+    except InvalidPosition as error:
+        raise invalid("after", str(error)) from None
+    gone = places.beyond(await opened.store.cursors(places.partitions))
+    for partition in gone:
+        places.forget(partition)
+    starts = {}
+    for job in jobs:
+        partition = opened.keys.of(job).partition
+        place, exact = places.start(job, partition)
+        starts[job] = Start(None, reason="past") if partition in gone else Start(place, exact)
+    return starts
 
 
-def _hello() -> bytes:
-    """When to connect again: not all clients of a gateway that stops in the same moment."""
-    return b"retry: %d\n\n" % random.randint(1000, 4000)  # noqa: S311 - to spread clients, not to keep secrets
+def _jobs(request: Request) -> list[str]:
+    """The jobs that a stream of many is of."""
+    named = texts(request, "job", most=_MOST_JOBS)
+    if named is None:
+        raise invalid("job", "name the jobs to follow")
+    for job in named:
+        try:
+            check_job_id(job)
+        except InvalidEvent as error:
+            raise invalid("job", str(error)) from None
+    return list(dict.fromkeys(named))
 
 
-def _event(incarnation: str, position: bytes, line: bytes) -> bytes:
-    return b"id: %b.%b\nevent: event\ndata: %b\n\n" % (incarnation.encode(), position, line)
+def _client(request: Request, places: Places | None = None) -> Client:
+    form = messages.sse if places is None else messages.sse_of_many
+    return Client(
+        connection_of(request.scope),
+        form,
+        identity_of(request),
+        request.app.state.backend.config.stream_seconds,
+        places=places,
+    )
 
 
-def _end(live: Live) -> bytes:
-    return b"event: end\ndata: %b\n\n" % msgspec.json.encode({"position": live.position})
+def _lossless(request: Request) -> bool:
+    return choice(request, "events", ("all",)) is not None
+
+
+def _resumed(request: Request) -> str | None:
+    return request.headers.get("last-event-id") or request.query_params.get("after")

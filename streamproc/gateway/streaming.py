@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from streamproc.errors import ServerError
+from streamproc.gateway.connections import connection_of
+from streamproc.telemetry import CLIENTS_DROPPED
 
-__all__ = ["ABORT", "Streaming", "Write"]
+__all__ = ["Streaming", "Write"]
 
 Write = Callable[[bytes], Awaitable[None]]
 
-ABORT: Final = "streamproc.abort"
-"""The scope's extension that drops the connection, unsent bytes and all."""
 _SEND_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 1.0
 _logger = logging.getLogger("streamproc.gateway")
@@ -70,6 +70,7 @@ class Streaming(Response):
             await self._body(write)
             await write(b"", more=False)
         except TimeoutError:
+            CLIENTS_DROPPED.inc()
             _logger.info("a client took nothing for %.0f s, and was cut off", _SEND_SECONDS)
         except ServerError as error:
             _logger.warning("a response was broken off: %s", error)
@@ -85,7 +86,6 @@ class Streaming(Response):
         scope.cancel()
 
     async def _abort(self, scope: Scope) -> None:
-        abort: Callable[[], None] = scope.get("extensions", {})[ABORT]
-        abort()
+        connection_of(scope).abort()
         with anyio.move_on_after(_CLOSE_SECONDS):
             await self._gone.wait()

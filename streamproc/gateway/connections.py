@@ -1,0 +1,93 @@
+"""Connections: the server's protocols with limits of ours, and a way to write that takes no task of a client's own."""
+
+from typing import Any, Final, Protocol
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["Connection", "HttpConnection", "Listener", "connection_of"]
+
+_MAX_HEAD_BYTES: Final = 64 * 1024
+_EXTENSION: Final = "streamproc.connection"
+
+
+class Listener(Protocol):
+    """Who is told what becomes of a connection. Neither may block."""
+
+    def writable(self) -> None:
+        """What was written has left, but for a little."""
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+
+class Connection(Protocol):
+    """A client's connection, while a response without an end is written to it."""
+
+    listener: Listener | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client has yet to take what was written."""
+
+    def write(self, data: bytes) -> None:
+        """Write whole messages. Never waits; see `paused`."""
+
+    def abort(self) -> None:
+        """Drop the connection, unsent bytes and all."""
+
+
+def connection_of(scope: Scope) -> Connection:
+    """The connection that a request came over."""
+    connection: Connection = scope["extensions"][_EXTENSION]
+    return connection
+
+
+class HttpConnection(HttpToolsProtocol):
+    """HTTP/1.1 with a limit to what comes before a body."""
+
+    listener: Listener | None = None
+    _head_bytes = 0
+    _in_body = False
+    _was_in_body = False
+
+    @property
+    def paused(self) -> bool:
+        return self.flow.write_paused
+
+    def write(self, data: bytes) -> None:
+        """Write a chunk of a body whose head has left, and which has no length."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.listener is not None:
+            self.listener.lost()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.listener is not None:
+            self.listener.writable()
+
+    def data_received(self, data: bytes) -> None:
+        self._was_in_body = self._in_body
+        super().data_received(data)
+        self._head_bytes = 0 if self._was_in_body else self._head_bytes + len(data)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["extensions"] = {_EXTENSION: self}
+
+    def on_headers_complete(self) -> None:
+        self._in_body = self._was_in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
