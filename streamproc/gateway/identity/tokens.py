@@ -74,7 +74,7 @@ class Issuer:
             kinds=claims.kinds,
             owners=claims.owners,
             jobs=claims.jobs,
-            expires=claims.exp,
+            expires=claims.exp + self._tokens.leeway_seconds,
         )
 
 
