@@ -9,9 +9,12 @@ from projections.snapshot import Snapshot
 from projections.stalls import Stalls
 from streamproc.projection import AnyProjection
 
-__all__ = ["ALL", "ESTIMATOR", "STALLS"]
+__all__ = ["ALL", "ESTIMATOR", "SNAPSHOT", "STALLS"]
 
-ALL: Final[tuple[AnyProjection, ...]] = (Snapshot(), History(), Eta())
+SNAPSHOT: Final = Snapshot()
+"""What a gateway looks back with: it folds a job's history to where somebody wants to see it."""
+
+ALL: Final[tuple[AnyProjection, ...]] = (SNAPSHOT, History(), Eta())
 """In the order in which they fold: the snapshot marks the events that have no effect, the history keeps the marks, and
 the eta goes by the snapshot."""
 

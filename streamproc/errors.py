@@ -9,10 +9,12 @@
     │   ├── ConfigError        settings that cannot work; names every wrong one
     │   ├── UnknownJob         no event of this job has been folded
     │   ├── UnknownKind        there are no jobs of this kind
+    │   ├── PastGone           a history doesn't reach back that far
     │   ├── JobConflict        a job of this id was created with other content
     │   └── DataInUse          another embedded server has the data folder
     ├── ServerError            the Redis server's: try again once it is mended
     │   ├── ServerUnavailable  gone, refusing, loading, out of memory
+    │   ├── PastPending        a long history is being folded; ask again
     │   ├── UnfitServer        too old, evicting, or holding an unknown format
     │   └── WrongKey           a key of ours holds something else
     ├── JobCanceled            nobody's: a job was asked to stop, and its worker does
@@ -30,6 +32,8 @@ __all__ = [
     "InvalidPosition",
     "JobCanceled",
     "JobConflict",
+    "PastGone",
+    "PastPending",
     "ServerError",
     "ServerUnavailable",
     "StreamprocError",
@@ -78,6 +82,10 @@ class UnknownKind(CallerError):
     """There are no jobs of this kind, and none that ended is remembered."""
 
 
+class PastGone(CallerError):
+    """A job's history doesn't reach back that far any more."""
+
+
 class JobConflict(CallerError):
     """A job of this id exists and was created with other content."""
 
@@ -92,6 +100,10 @@ class ServerError(StreamprocError):
 
 class ServerUnavailable(ServerError):
     """The server is gone, refuses, is loading its data, or is out of memory. Waiting may help."""
+
+
+class PastPending(ServerError):
+    """A long history was folded a part of the way; asked again, it goes on from there."""
 
 
 class UnfitServer(ServerError):

@@ -115,7 +115,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
 @_json
 def gateway(as_json: bool, **given: Any) -> None:
     """Run a gateway: serve HTTP, until SIGTERM."""
-    from projections import ESTIMATOR
+    from projections import ESTIMATOR, SNAPSHOT
     from streamproc import gateway as role
 
     _log_to_stderr()
@@ -129,7 +129,7 @@ def gateway(as_json: bool, **given: Any) -> None:
 
     async def main() -> None:
         async with stopping_by_signals() as stopping:
-            await role.serve(config, ESTIMATOR, stop=stopping.asked, started=started)
+            await role.serve(config, ESTIMATOR, SNAPSHOT, stop=stopping.asked, started=started)
 
     run(main)
 

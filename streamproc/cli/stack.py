@@ -12,7 +12,7 @@ import msgspec
 from anyio.abc import Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from projections import ESTIMATOR
+from projections import ESTIMATOR, SNAPSHOT
 from streamproc import gateway
 from streamproc.cli.doctor import require_fit
 from streamproc.cli.options import say
@@ -82,7 +82,7 @@ async def _gateway(config: Config, stopping: Stopping) -> AsyncIterator[str]:
 
     async def serve(*, task_status: TaskStatus[str]) -> None:
         try:
-            await gateway.serve(config, ESTIMATOR, stop=stop, started=task_status.started)
+            await gateway.serve(config, ESTIMATOR, SNAPSHOT, stop=stop, started=task_status.started)
         finally:
             done.set()
 

@@ -23,7 +23,8 @@ from streamproc.hub import Hub
 from streamproc.keys import Keys
 from streamproc.listing import Listing
 from streamproc.log import Log, open_namespace
-from streamproc.projection import Estimator
+from streamproc.past import Past
+from streamproc.projection import AnyProjection, Estimator
 from streamproc.runs import Runs
 from streamproc.store import Store
 from streamproc.vault import Vault
@@ -42,6 +43,7 @@ class Opened(Struct):
     log: Log
     store: Store
     listing: Listing
+    past: Past
     hub: Hub
     fanout: Fanout
     estimates: Estimates
@@ -61,10 +63,13 @@ class Backend:
         auth: who may use the gateway; None is everybody.
     """
 
-    def __init__(self, config: Config, auth: Auth | None, estimator: Estimator, client: Redis) -> None:
+    def __init__(
+        self, config: Config, auth: Auth | None, estimator: Estimator, snapshot: AnyProjection, client: Redis
+    ) -> None:
         self.config = config
         self.auth = auth
         self._estimator = estimator
+        self._snapshot = snapshot
         self._client = client
         self._opened: Opened | None = None
         self._why: ServerError = ServerUnavailable("the Redis server hasn't answered yet")
@@ -124,6 +129,7 @@ class Backend:
             Log(self._client, keys),
             store,
             Listing(self._client, keys),
+            Past(store, keys, self._snapshot),
             hub,
             Fanout(hub, estimates),
             estimates,
@@ -138,13 +144,13 @@ class Backend:
 
 
 @asynccontextmanager
-async def open_backend(config: Config, estimator: Estimator) -> AsyncIterator[Backend]:
+async def open_backend(config: Config, estimator: Estimator, snapshot: AnyProjection) -> AsyncIterator[Backend]:
     """Run a backend. It is open from the start where the server is there. Raises `ConfigError`."""
     auth = None if config.auth_file is None else read_auth(config.auth_file)
     client = connect(config.redis)
     try:
         async with anyio.create_task_group() as tasks:
-            backend = Backend(config, auth, estimator, client)
+            backend = Backend(config, auth, estimator, snapshot, client)
             await tasks.start(backend.run)
             yield backend
             tasks.cancel_scope.cancel()

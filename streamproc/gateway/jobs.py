@@ -1,8 +1,5 @@
 """A job as it is now, and its units. What the folds wrote goes out as it is, but for the estimates."""
 
-import hashlib
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,19 +8,23 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.identity import check_seen, identity_of
 from streamproc.gateway.paging import cursor, pack_cursor, page_of
 from streamproc.gateway.parameters import job_of, limit
-from streamproc.gateway.polling import changed, tags_of, wait_of, while_there
-from streamproc.watched import live_of
+from streamproc.gateway.past import get_past
+from streamproc.gateway.polling import changed, wait_of, while_there
+from streamproc.gateway.tags import tagged
 
-__all__ = ["get_job", "get_units", "tagged"]
-
-_JSON: Final = "application/json"
+__all__ = ["get_job", "get_units"]
 
 
 async def get_job(request: Request) -> Response:
-    """A job's snapshot, with a strong ``ETag``; 304 where the client has it. ``Prefer: wait`` waits for a change."""
+    """A job's snapshot, with a strong ``ETag``; 304 where the client has it. ``Prefer: wait`` waits for a change.
+
+    With ``at`` it is that of a past moment.
+    """
     backend: Backend = request.app.state.backend
     job = job_of(request)
     opened = backend.get()
+    if "at" in request.query_params:
+        return await get_past(request, opened, job)
     wait = wait_of(request)
     headers = {"cache-control": "no-cache"}
     if wait is None:
@@ -35,17 +36,6 @@ async def get_job(request: Request) -> Response:
     if stored is None:
         raise UnknownJob(f"there is no job {job}")
     return tagged(request, await opened.estimates.served(job, stored), headers)
-
-
-def tagged(request: Request, snapshot: bytes, headers: dict[str, str]) -> Response:
-    """A snapshot as it is served, or that the client has it. The tag has its position, for `changed`."""
-    digest = hashlib.blake2b(snapshot, digest_size=8).hexdigest()
-    tag = f'"{live_of("", snapshot).position}.{digest}"'
-    headers["etag"] = tag
-    tags = [each.removeprefix("W/") for each in tags_of(request)]
-    if tag in tags or tags == ["*"]:  # RFC 9110, 13.1.2
-        return Response(None, 304, headers)
-    return Response(snapshot, 200, headers, _JSON)
 
 
 async def get_units(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """Long polls: ``Prefer: wait=n`` (RFC 7240) has a request answered when the job changes, or after so many seconds."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import anyio
@@ -11,13 +11,13 @@ from streamproc.errors import StreamprocError
 from streamproc.gateway.backend import Opened
 from streamproc.gateway.identity import identity_of, sees
 from streamproc.gateway.problems import Problem
+from streamproc.gateway.tags import positions_of
 
-__all__ = ["MOST_SECONDS", "changed", "tags_of", "wait_of", "while_there"]
+__all__ = ["MOST_SECONDS", "changed", "wait_of", "while_there"]
 
 T = TypeVar("T")
 
 MOST_SECONDS: Final = 60
-_TAG: Final = re.compile(r'(?:W/)?"([0-9-]+)\.[0-9a-f]+"')
 
 
 def wait_of(request: Request) -> int | None:
@@ -30,11 +30,6 @@ def wait_of(request: Request) -> int | None:
     return None
 
 
-def tags_of(request: Request) -> list[str]:
-    """The tags of ``If-None-Match``."""
-    return [tag for one in ",".join(request.headers.getlist("if-none-match")).split(",") if (tag := one.strip())]
-
-
 async def changed(request: Request, opened: Opened, job: str, seconds: int) -> bytes | None:
     """What is stored of a job once it isn't what the request's tags name, or after some seconds.
 
@@ -42,10 +37,11 @@ async def changed(request: Request, opened: Opened, job: str, seconds: int) -> b
     counts is the position in a tag: an estimate that moves on is no change. None where there is no such job still.
     """
     identity = identity_of(request)
-    tags = tags_of(request)
+    known = positions_of(request)
     with await opened.hub.watch(job) as watch:
         first = watch.look()
-        known = _positions(tags) if tags else {first.position} if first is not None else ()
+        if known is None:
+            known = set() if first is None else {first.position}
         with anyio.move_on_after(seconds):
             while not watch.closed:
                 live = watch.look()
@@ -54,10 +50,6 @@ async def changed(request: Request, opened: Opened, job: str, seconds: int) -> b
                 await watch.changed()
         last = watch.look()
     return None if last is None else last.snapshot
-
-
-def _positions(tags: Collection[str]) -> set[str]:
-    return {match[1] for tag in tags if (match := _TAG.fullmatch(tag))}
 
 
 async def while_there(request: Request, work: Callable[[], Awaitable[T]]) -> T | None:

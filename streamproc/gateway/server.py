@@ -15,7 +15,7 @@ from streamproc.errors import ConfigError
 from streamproc.gateway.app import create_app
 from streamproc.gateway.backend import Backend, open_backend
 from streamproc.gateway.connections import HttpConnection
-from streamproc.projection import Estimator
+from streamproc.projection import AnyProjection, Estimator
 
 __all__ = ["serve"]
 
@@ -28,6 +28,7 @@ _REQUEST_SECONDS: Final = 5
 async def serve(
     config: Config,
     estimator: Estimator,
+    snapshot: AnyProjection,
     *,
     stop: anyio.Event,
     started: Callable[[str], None] = lambda url: None,
@@ -40,6 +41,7 @@ async def serve(
     Args:
         config: where the server is, and where to listen.
         estimator: what makes estimates of what the folds wrote.
+        snapshot: what folds a job's history to a past moment.
         stop: streams end at once then, requests within some seconds.
         started: is called with the gateway's URL once it listens.
         uds: the path of a Unix socket to listen at instead, which only this user may open.
@@ -49,7 +51,7 @@ async def serve(
     """
     config.check()
     with _at_port(config) if uds is None else _at_path(Path(uds)) as (listener, url):
-        async with open_backend(config, estimator) as backend:
+        async with open_backend(config, estimator, snapshot) as backend:
             server = _Server(backend, stop, lambda: started(url))
             try:
                 await server.serve([listener])

@@ -1,0 +1,37 @@
+"""Entity tags of snapshots: strong, as each is of its very bytes, with the position that these stand at."""
+
+import hashlib
+import re
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streamproc.watched import live_of
+
+__all__ = ["positions_of", "tagged"]
+
+_TAG: Final = re.compile(r'"([0-9-]+)\.[0-9a-f]+"')
+
+
+def tagged(request: Request, snapshot: bytes, headers: dict[str, str]) -> Response:
+    """A snapshot as it is served, or 304 where the client has just these bytes."""
+    digest = hashlib.blake2b(snapshot, digest_size=8).hexdigest()
+    tag = f'"{live_of("", snapshot).position}.{digest}"'
+    headers["etag"] = tag
+    tags = _tags(request)
+    if tag in tags or tags == ["*"]:  # RFC 9110, 13.1.2
+        return Response(None, 304, headers)
+    return Response(snapshot, 200, headers, "application/json")
+
+
+def positions_of(request: Request) -> set[str] | None:
+    """The positions of what the client has; None where it doesn't say."""
+    tags = _tags(request)
+    return {match[1] for tag in tags if (match := _TAG.fullmatch(tag))} if tags else None
+
+
+def _tags(request: Request) -> list[str]:
+    """The tags of ``If-None-Match``, weak or strong."""
+    listed = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return [tag for one in listed if (tag := one.strip().removeprefix("W/"))]
