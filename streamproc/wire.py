@@ -14,7 +14,7 @@ from msgspec import UNSET
 from streamproc.errors import InvalidEvent
 from streamproc.events import REQUIRED, Event
 
-__all__ = ["MAX_DEPTH", "MAX_EVENT_BYTES", "check_job_id", "decode", "encode", "partition_of"]
+__all__ = ["MAX_DEPTH", "MAX_EVENT_BYTES", "check_job_id", "decode", "encode", "partition_of", "refusal"]
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
@@ -84,7 +84,7 @@ def decode(payload: bytes) -> Event:
         if not ascii_only:
             payload.decode()  # msgspec skips unknown fields without reading their text
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise refusal(str(error)) from None
     except msgspec.DecodeError as error:
         raise InvalidEvent(f"is not JSON in UTF-8: {error}") from None
     except UnicodeDecodeError as error:
@@ -106,7 +106,7 @@ def decode(payload: bytes) -> Event:
     return event
 
 
-def _refusal(text: str) -> InvalidEvent:
+def refusal(text: str) -> InvalidEvent:
     """A refusal out of msgspec's words, which end in the path of the field."""
     match = _FIELD.search(text)
     if match is not None:

@@ -16,7 +16,7 @@ from streamproc.gateway.parameters import job_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traceparent
 from streamproc.position import parse_rfc3339
-from streamproc.wire import decode, encode
+from streamproc.wire import decode, encode, refusal
 
 __all__ = [
     "Asked",
@@ -156,8 +156,7 @@ async def body_of(request: Request, shape: type[S]) -> S:
     try:
         return msgspec.json.decode(body.strip() or b"{}", type=shape)
     except msgspec.ValidationError as error:
-        reason, _, field = str(error).partition(" - at `$.")
-        raise InvalidEvent(reason, field.rstrip("`") or None) from None
+        raise refusal(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(f"the body must be a JSON object: {error}") from None
 
