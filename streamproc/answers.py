@@ -12,8 +12,8 @@ from streamproc.keys import Keys
 
 __all__ = ["Answer", "Answers", "Kept"]
 
-_PENDING_MS: Final = 60_000
-"""A request that is answered takes less; one whose gateway died in the middle may be made again then."""
+_PENDING_MS: Final = 90_000
+"""Every request takes less (a claim may wait for 60 s); one whose gateway died in the middle may be made again then."""
 _KEEP_MS: Final = 86_400_000
 
 
@@ -54,7 +54,7 @@ class Answers:
         self._keys = keys
 
     async def claim(self, key: str, content: str) -> Kept | None:
-        """Take a key for a request of this content, for a minute. Returns what is kept under it where it is taken."""
+        """Take a key for a request of this content, for a while. Returns what is kept under it where it is taken."""
         mine = _packed(Kept(content))
         with server_errors():
             found: Any = await self._client.set(self._keys.answer(key), mine, nx=True, get=True, px=_PENDING_MS)

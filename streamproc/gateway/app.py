@@ -22,6 +22,8 @@ from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
 from streamproc.gateway.lists import get_jobs
+from streamproc.gateway.measured import Measured
+from streamproc.gateway.metrics import get_metrics
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.stream import get_many, get_stream
 
@@ -69,6 +71,7 @@ ROUTES: Final = (
     Served("POST", "/v1/session", post_session, "jobs:read"),
     Served("DELETE", "/v1/session", delete_session, None),
     Served("POST", "/v1/tickets", post_ticket, "jobs:read"),
+    Served("GET", "/metrics", get_metrics, "jobs:read"),
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
 )
@@ -81,7 +84,10 @@ def create_app(backend: Backend) -> Starlette:
     origins = Origins(None if anyhow else config.allowed_host, config.cors_origin)
     app = Starlette(
         routes=[served.route() for served in ROUTES],
-        middleware=[Middleware(Authentication, Authenticator(backend.auth, backend, origins), origins)],
+        middleware=[
+            Middleware(Measured),
+            Middleware(Authentication, Authenticator(backend.auth, backend, origins), origins),
+        ],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False

@@ -20,6 +20,7 @@ from streamproc.gateway.fanout import Fanout
 from streamproc.gateway.queue import Queue
 from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
+from streamproc.inspection import Inspector
 from streamproc.keys import Keys
 from streamproc.listing import Listing
 from streamproc.log import Log, open_namespace
@@ -53,6 +54,7 @@ class Opened(Struct):
     queue: Queue
     vault: Vault
     answers: Answers
+    inspector: Inspector
 
 
 class Backend:
@@ -139,6 +141,7 @@ class Backend:
             Queue(claims),
             Vault(self._client, keys, None if self.auth is None else self.auth.secret),
             Answers(self._client, keys),
+            Inspector(self._client, keys),
         )
         return True
 

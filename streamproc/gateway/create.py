@@ -21,6 +21,7 @@ from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
 from streamproc.hub import Watch
 from streamproc.position import key
+from streamproc.telemetry import APPENDED
 from streamproc.wire import decode
 
 __all__ = ["post_job"]
@@ -46,6 +47,8 @@ async def post_job(request: Request) -> Response:
     with await opened.hub.watch(job) as watch:
         position = await opened.store.create(job, payload, digest)
         snapshot = await _snapshot(watch, position)
+    if position is not None:
+        APPENDED.labels(request.scope["route"].path).inc()
     if snapshot is None:
         snapshot = msgspec.json.encode({"job_id": job, "position": position})
     else:

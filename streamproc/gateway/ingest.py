@@ -19,6 +19,7 @@ from streamproc.gateway.identity import identity_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
+from streamproc.telemetry import APPENDED
 from streamproc.wire import decode
 
 __all__ = ["MEDIA_TYPES", "post_events"]
@@ -52,6 +53,7 @@ async def post_events(request: Request) -> Response:
     for at in range(0, len(payloads), _AT_ONCE):
         part = slice(at, at + _AT_ONCE)
         positions += await opened.log.append(zip(jobs[part], payloads[part], strict=True))
+    APPENDED.labels(request.scope["route"].path).inc(len(positions))
     answer = {
         "events": [
             {"job": job, "position": position, "partition": opened.keys.of(job).partition}
