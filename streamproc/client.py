@@ -16,6 +16,7 @@ from streamproc.errors import CallerError, ServerError, ServerUnavailable, Unkno
 __all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
 
 _PAGE: Final = 200
+_SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 45.0
 """A stream says something every 15 s; one that doesn't is dead."""
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -105,6 +106,13 @@ class Client:
             if page["next"] is None:
                 return
             params["cursor"] = page["next"]
+
+    async def claim(self, body: bytes, seconds: float) -> bytes:
+        """What the gateway answers to a claim within some seconds; nothing where there is no job."""
+        headers = {"content-type": "application/json"}
+        timeout = httpx.Timeout(_SECONDS, read=_SECONDS + seconds)
+        async with self._request("POST", "/v1/claims", content=body, headers=headers, timeout=timeout) as response:
+            return await response.aread()
 
     async def snapshot(self, job: str) -> bytes:
         """A job's snapshot, as it is."""
@@ -228,7 +236,7 @@ async def open_gateway(url: str, token: str | None = None, **attributes: Any) ->
     """
     async with httpx.AsyncClient(
         base_url=url,
-        timeout=httpx.Timeout(10.0, read=_SILENCE_SECONDS),
+        timeout=httpx.Timeout(_SECONDS, read=_SILENCE_SECONDS),
         limits=httpx.Limits(max_connections=None),
         **http_settings(url, token),
         **attributes,

@@ -15,6 +15,7 @@ __all__ = ["Poster"]
 
 _SECONDS: Final = 10.0
 _NDJSON: Final = {"content-type": "application/x-ndjson"}
+_IN_JSON: Final = {"content-type": "application/json"}
 
 A = TypeVar("A")
 
@@ -124,6 +125,13 @@ class Poster:
             return self._ask("GET", f"/v1/jobs/{quote(job, safe='')}", job=job)
         except UnknownJob:
             return None
+        except Refused as error:
+            raise self._refusal(error) from error
+
+    def claim(self, body: bytes, seconds: float) -> bytes:
+        """What a gateway answers to a claim within some seconds; empty where there is no job. Raises `ServerError`."""
+        try:
+            return self._ask("POST", "/v1/claims", content=body, headers=_IN_JSON, timeout=_SECONDS + seconds)
         except Refused as error:
             raise self._refusal(error) from error
 

@@ -14,8 +14,9 @@ import anyio
 from anyio import from_thread, to_thread
 from anyio.lowlevel import checkpoint, current_token
 
-from streamproc.errors import JobCanceled
+from streamproc.errors import JobCanceled, ServerError, ServerUnavailable
 from streamproc.producer import checks
+from streamproc.producer.claiming import LEASE_SECONDS, RETRY_SECONDS, Claiming
 from streamproc.producer.client import Producer, job_facts
 from streamproc.producer.found import JobSnapshot
 from streamproc.producer.job import AFTER_PAUSE, AnyJob, OnRequest
@@ -98,6 +99,36 @@ class AsyncProducer:
         """A job to report on, as `Producer.job`; `on_request` is called in the event loop that this is called in."""
         facts = job_facts(id, kind, title, stages, labels, owner, worker, attempt)
         return self._producer._job(AsyncJob, facts, None if on_request is None else _in_this_loop(on_request))
+
+    async def claim(
+        self,
+        kinds: str | Iterable[str] | None = None,
+        *,
+        worker: str | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        wait: float | None = 0.0,
+        on_request: OnRequest | None = None,
+    ) -> "AsyncJob | None":
+        """As `Producer.claim`. Where it is canceled just as it gets a job, that is another's when the lease is over."""
+        from streamproc.client import Refused, open_gateway  # httpx, which takes a while
+
+        claiming = Claiming(self.settings, kinds, worker, lease_seconds, wait)
+        told = None if on_request is None else _in_this_loop(on_request)
+        async with open_gateway(self.settings.url, self.settings.token) as gateway:
+            while True:
+                taken = None
+                try:
+                    taken = claiming.read(await gateway.claim(*claiming.body()))
+                except ServerUnavailable:
+                    if not claiming.left:
+                        raise
+                    await anyio.sleep(min(RETRY_SECONDS, claiming.left))
+                except Refused as error:
+                    raise ServerError(f"the gateway at {gateway.name} refuses us: {error}") from error
+                if taken is not None:
+                    return self._producer._job(AsyncJob, taken.facts, told)._taken(taken.params, taken.lease_seconds)
+                if not claiming.left:
+                    return None
 
     def tracked(self, **attributes: Any) -> Tracked:
         """As `Producer.tracked`."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -15,6 +15,7 @@ from streamproc.append import Appender
 from streamproc.errors import ServerError, ServerUnavailable, UnknownJob
 from streamproc.events import Event
 from streamproc.producer import checks
+from streamproc.producer.claiming import LEASE_SECONDS, RETRY_SECONDS, Claiming
 from streamproc.producer.found import JobSnapshot, decode_snapshot
 from streamproc.producer.job import AnyJob, Job, OnRequest
 from streamproc.producer.outbox import Outbox
@@ -168,6 +169,55 @@ class Producer:
         if self._closed:
             raise RuntimeError("the connection is closed: report within `with streamproc.connect()`")
         return of(self, facts, on_request)
+
+    def claim(
+        self,
+        kinds: str | Iterable[str] | None = None,
+        *,
+        worker: str | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        wait: float | None = 0.0,
+        on_request: OnRequest | None = None,
+    ) -> Job | None:
+        """Take the next queued job, by priority and then age, to work on it in a ``with``. Through a gateway only.
+
+        Its `Job.params` say what to do. It is this worker's alone until it ends or the connection is closed: heartbeats
+        renew the lease.
+
+        Args:
+            kinds: those that this worker can do; None is all.
+            worker: who it is; None makes a name up for this call.
+            lease_seconds: from 1 to a day. If nothing is heard of the worker for so long, another gets the job.
+            wait: how many seconds to wait for a job; None is for ever.
+            on_request: see `job`.
+
+        Returns:
+            The job, which has started; None where there is none in time.
+
+        Raises:
+            ConfigError: the connection doesn't go through a gateway.
+            ServerError: it can't serve, or refuses us.
+            ValueError, TypeError: an argument can't be; the message names it.
+        """
+        claiming = Claiming(self.settings, kinds, worker, lease_seconds, wait)
+        from streamproc.post import Poster
+
+        poster = Poster(self.settings.url, self.settings.token)  # the sender's is for its thread
+        try:
+            while True:
+                taken = None
+                try:
+                    taken = claiming.read(poster.claim(*claiming.body()))
+                except ServerUnavailable:
+                    if not claiming.left:
+                        raise
+                    sleep(min(RETRY_SECONDS, claiming.left))
+                if taken is not None:
+                    return self._job(Job, taken.facts, on_request)._taken(taken.params, taken.lease_seconds)
+                if not claiming.left:
+                    return None
+        finally:
+            poster.disconnect()
 
     def tracked(
         self,

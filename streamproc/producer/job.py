@@ -44,6 +44,8 @@ class AnyJob(Target):
         self._wishes = producer._wishes
         self._given = facts
         self._result: Any = UNSET
+        self.params: Any = None
+        """What it was queued with, of a job that was claimed."""
         if on_request is not None:
             checks.function("on_request", on_request)
             self._wishes.watch(self.id, on_request)
@@ -138,6 +140,13 @@ class AnyJob(Target):
         if not self._begun:
             self._outbox.begin(self)
         return super().start()
+
+    def _taken(self, params: Any, lease_seconds: float) -> Self:
+        """It is ours by a claim, which has started it."""
+        self.params = params
+        self._begun = True
+        self._outbox.begin(self, lease_seconds)
+        return self
 
     def _facts(self) -> dict[str, Any]:
         return {field: getattr(self._given, field) for field in _FACTS}

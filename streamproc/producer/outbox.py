@@ -99,10 +99,12 @@ class Outbox:
         """Progress of a target: replaces what is held of it."""
         self._say(Outbox._latest, target, event)
 
-    def begin(self, job: "Target") -> None:
-        """A job that is worked on here from now on, and has a heartbeat."""
+    def begin(self, job: "Target", lease_seconds: float | None = None) -> None:
+        """A job that is worked on here from now on, and has a heartbeat; one often enough for a lease."""
         with self._lock:
-            self._pulse.begin(job)
+            self._pulse.begin(job, lease_seconds)
+            if lease_seconds is not None:
+                self._ring()
 
     def end(self, job: "Target") -> None:
         """A job that is worked on no more: nothing is remembered of it."""

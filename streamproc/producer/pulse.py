@@ -27,10 +27,12 @@ class Pulse:
         self._silent: set[str] = set()
         self.due = float("inf")
 
-    def begin(self, job: "Target") -> None:
+    def begin(self, job: "Target", lease_seconds: float | None = None) -> None:
+        """A job that has begun. A lease is renewed twice while it lasts, and some more."""
         self._jobs[job._job] = job
-        if self.due == float("inf"):
-            self.due = monotonic() + self._interval
+        if lease_seconds is not None:
+            self._interval = min(self._interval, lease_seconds / 5)
+        self.due = min(self.due, monotonic() + self._interval)
 
     def end(self, job: "Target") -> None:
         if self._jobs.get(job._job) is job:
