@@ -16,6 +16,10 @@ __all__ = ["DEFAULT_PORT", "DEFAULT_REDIS_PORT", "Config", "is_loopback"]
 DEFAULT_PORT: Final = 8700
 DEFAULT_REDIS_PORT: Final = 8701
 _MOST_STALL_SECONDS: Final = 365 * 86_400
+_LONGEST_WAIT: Final = 60
+"""Seconds, that a request may ask to wait."""
+_RATE: Final = r"[1-9]\d{0,8} ?/ ?([1-9]\d{0,3} ?)?(second|minute|hour|day)s?"
+_RATES: Final = rf"({_RATE}( ?; ?{_RATE})*)?"
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -38,6 +42,11 @@ class Config(Struct, frozen=True, kw_only=True):
         stream_seconds: how long a live stream may last, give or take a tenth; who follows connects again.
         drain_seconds: over how long live streams end when the gateway stops.
         trusted_proxy: addresses and networks of proxies, whose word on the client's address is taken.
+        rate_limit: how many requests each client may make, such as ``20/second;600/minute``; empty is any number.
+        max_open: how many requests, streams and sockets may be open in all.
+        max_open_each: likewise by one client; 0 is `max_open`.
+        request_seconds: how long a request may take until its answer begins.
+        max_body_bytes: the longest body of a request.
     """
 
     redis: str = f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
@@ -55,6 +64,11 @@ class Config(Struct, frozen=True, kw_only=True):
     stream_seconds: float = 3600.0
     drain_seconds: float = 2.0
     trusted_proxy: tuple[str, ...] = ()
+    rate_limit: str = ""
+    max_open: int = 10_000
+    max_open_each: int = 0
+    request_seconds: float = 120.0
+    max_body_bytes: int = 8 * 1024 * 1024
 
     @property
     def redis_shown(self) -> str:
@@ -78,6 +92,7 @@ class Config(Struct, frozen=True, kw_only=True):
                 "--auth-file, listen on 127.0.0.1 behind a proxy that asks, or say --insecure"
             )
         wrong += self._wrong_origins()
+        wrong += self._wrong_limits()
         if not 0.5 <= self.lease_seconds <= 300:
             wrong.append(f"lease_seconds: {self.lease_seconds} must be 0.5 to 300")
         if not 1 <= self.stream_seconds <= _MOST_STALL_SECONDS:
@@ -92,6 +107,18 @@ class Config(Struct, frozen=True, kw_only=True):
         if wrong:
             raise ConfigError("\n".join(wrong))
         return self
+
+    def _wrong_limits(self) -> Iterator[str]:
+        if not re.fullmatch(_RATES, self.rate_limit):
+            yield f"rate_limit: {self.rate_limit!r} must be such as 600/minute, or several: 20/second;600/minute"
+        if self.max_open < 1:
+            yield f"max_open: {self.max_open} must be 1 or more"
+        if self.max_open_each < 0:
+            yield f"max_open_each: {self.max_open_each} must be 0 or more"
+        if not _LONGEST_WAIT < self.request_seconds <= 3600:
+            yield f"request_seconds: {self.request_seconds:g} must be more than {_LONGEST_WAIT} and 3600 at most"
+        if not 64 * 1024 <= self.max_body_bytes <= 1024 * 1024 * 1024:
+            yield f"max_body_bytes: {self.max_body_bytes} must be 64 KiB, the longest event, to 1 GiB"
 
     def _wrong_origins(self) -> Iterator[str]:
         for origin in self.cors_origin:

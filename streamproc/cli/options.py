@@ -166,6 +166,14 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
         "metavar": "ADDRESS",
         "help": "A proxy, or a network of them, that says truly whom it asks for by X-Forwarded-For.",
     },
+    "rate_limit": {
+        "metavar": "RATES",
+        "help": "How many requests each client may make, such as 20/second;600/minute.  [default: any number]",
+    },
+    "max_open": {"type": int, "help": "How many requests, streams and sockets may be open in all."},
+    "max_open_each": {"type": int, "help": "How many one client may have open; 0 is as many as in all."},
+    "request_seconds": {"type": float, "help": "How long a request may take until its answer begins."},
+    "max_body_bytes": {"type": int, "help": "The longest body of a request."},
     "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},
     "cache_bytes": {"type": int, "help": "Memory for job states in a projector."},
     "stall_seconds": {

@@ -15,7 +15,10 @@ from streamproc.embedded import Durability, default_data
 
 __all__ = ["gateway", "projector", "up"]
 
-_listening = ("host", "port", "insecure", "auth_file", "allowed_host", "cors_origin", "trusted_proxy")
+_listening = (
+    *("host", "port", "insecure", "auth_file", "allowed_host", "cors_origin", "trusted_proxy"),
+    *("rate_limit", "max_open", "max_open_each", "request_seconds", "max_body_bytes"),
+)
 _folding = ("lease_seconds", "cache_bytes", "stall_seconds")
 _json = click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON on stdout once ready.")
 

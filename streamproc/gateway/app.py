@@ -6,17 +6,18 @@ from typing import Any, Final, Literal, NamedTuple
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.claims import post_claims, post_release
 from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
 from streamproc.gateway.create import post_job
+from streamproc.gateway.guards import guards
+from streamproc.gateway.headers import Secured
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
 from streamproc.gateway.idempotency import idempotent
-from streamproc.gateway.identity.authenticator import Authenticator
-from streamproc.gateway.identity.middleware import Authentication, Needs
-from streamproc.gateway.identity.origins import Origins
+from streamproc.gateway.identity.middleware import Needs
 from streamproc.gateway.identity.routes import delete_session, post_session, post_share, post_ticket
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
@@ -77,19 +78,13 @@ ROUTES: Final = (
 )
 
 
-def create_app(backend: Backend) -> Starlette:
+def create_app(backend: Backend) -> ASGIApp:
     """The gateway as an ASGI application on a backend that somebody else runs."""
-    config = backend.config
-    anyhow = (config.insecure or backend.auth is not None) and not config.allowed_host
-    origins = Origins(None if anyhow else config.allowed_host, config.cors_origin)
     app = Starlette(
         routes=[served.route() for served in ROUTES],
-        middleware=[
-            Middleware(Measured),
-            Middleware(Authentication, Authenticator(backend.auth, backend, origins), origins),
-        ],
+        middleware=[Middleware(Measured), *guards(backend)],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
-    return app
+    return Secured(app)

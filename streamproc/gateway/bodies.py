@@ -7,12 +7,14 @@ import anyio
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from streamproc.config import Config
 from streamproc.gateway.problems import Problem
 from streamproc.wire import MAX_DEPTH
 
 __all__ = ["MAX_BODY_BYTES", "MAX_EVENTS", "media_type", "read_body", "split_array", "split_lines"]
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+MAX_BODY_BYTES: Final = Config().max_body_bytes
+"""The longest body, unless settings say otherwise."""
 MAX_EVENTS: Final = 10_000
 _BODY_SECONDS: Final = 30.0
 _READ: Final = "streamproc.body"
@@ -37,16 +39,17 @@ async def read_body(request: Request) -> bytes:
     """A request's body, never more of it than may be. It may be read more than once."""
     if _READ in request.scope:
         return bytes(request.scope[_READ])
-    too_much = Problem(413, "body-too-large", f"a body is at most {MAX_BODY_BYTES:,} bytes")
+    most = request.app.state.backend.config.max_body_bytes
+    too_much = Problem(413, "body-too-large", f"a body is at most {most:,} bytes")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
+    if declared.isdecimal() and int(declared[:20]) > most:
         raise too_much
     body = bytearray()
     try:
         with anyio.fail_after(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
+                if len(body) > most:
                     raise too_much
     except TimeoutError:
         raise Problem(408, "body-too-slow", f"a body must arrive within {_BODY_SECONDS:.0f} s") from None

@@ -14,7 +14,6 @@ from streamproc.config import Config
 from streamproc.errors import ConfigError
 from streamproc.gateway.app import create_app
 from streamproc.gateway.backend import Backend, open_backend
-from streamproc.gateway.connections import HttpConnection
 from streamproc.projection import AnyProjection, Estimator
 
 __all__ = ["serve"]
@@ -107,13 +106,11 @@ class _Server(uvicorn.Server):
                 create_app(backend),
                 http=HttpConnection,
                 loop="none",
-                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                headers=[("x-content-type-options", "nosniff")],
                 timeout_graceful_shutdown=_REQUEST_SECONDS,
             )
         )
