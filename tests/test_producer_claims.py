@@ -105,11 +105,16 @@ def test_what_cannot_be_asked_is_refused_at_once(stack: Stack, sp: Producer) -> 
 @pytest.mark.parametrize("over", ["http", "redis"])
 def test_what_is_asked_over_http_arrives_at_the_worker(stack: Stack, job_id: str, over: str) -> None:
     url = stack.http if over == "http" else stack.redis
-    with streamproc.connect(url, namespace=stack.namespace) as sp, pytest.raises(JobCanceled), sp.job(job_id) as job:
-        stack.wait_for(job_id, status="started")
-        assert job.requested is None
-        assert post(stack, f"/v1/jobs/{job_id}/cancel", by="ann").status_code == 202
-        wait_until(lambda: job.requested == "cancel")
-        job.checkpoint()
+
+    def work() -> None:
+        with streamproc.connect(url, namespace=stack.namespace) as sp, sp.job(job_id) as job:
+            stack.wait_for(job_id, status="started")
+            assert job.requested is None
+            assert post(stack, f"/v1/jobs/{job_id}/cancel", by="ann").status_code == 202
+            wait_until(lambda: job.requested == "cancel")
+            job.checkpoint()
+
+    with pytest.raises(JobCanceled):
+        work()
     stack.wait_for(job_id, status="canceled")
     assert post(stack, f"/v1/jobs/{job_id}/cancel").status_code == 409
