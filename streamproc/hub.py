@@ -200,6 +200,10 @@ class Hub:
             raise
         return [Watch(self, job, each) for job, each in zip(jobs, told, strict=True)]
 
+    def partition(self, name: str) -> int:
+        """Where a job lives."""
+        return self._keys.of(name).partition
+
     def _job(self, name: str) -> Watched:
         keys = self._keys.of(name)
         channel = keys.live(name)

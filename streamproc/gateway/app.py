@@ -26,6 +26,7 @@ from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
 from streamproc.gateway.problems import HANDLERS
+from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
 
 __all__ = ["ROUTES", "Served", "create_app"]
@@ -59,6 +60,7 @@ ROUTES: Final = (
     Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
     Served("GET", "/v1/stream", get_many, "jobs:read"),
+    Served("WS", "/v1/ws", get_socket, "jobs:read"),
     Served("POST", "/v1/jobs/{job}/pause", post_pause, "jobs:control"),
     Served("POST", "/v1/jobs/{job}/resume", post_resume, "jobs:control"),
     Served("POST", "/v1/jobs/{job}/cancel", post_cancel, "jobs:control"),

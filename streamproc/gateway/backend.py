@@ -18,6 +18,7 @@ from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.fanout import Fanout
 from streamproc.gateway.queue import Queue
+from streamproc.gateway.sets import Sets
 from streamproc.gateway.summaries import Summaries
 from streamproc.hub import Hub
 from streamproc.inspection import Inspector
@@ -47,6 +48,7 @@ class Opened(Struct):
     past: Past
     hub: Hub
     fanout: Fanout
+    sets: Sets
     estimates: Estimates
     runs: Runs
     summaries: Summaries
@@ -102,6 +104,7 @@ class Backend:
                 if await self._open():
                     tasks.start_soon(self.get().queue.run)
                     tasks.start_soon(self.get().fanout.run)
+                    tasks.start_soon(self.get().sets.run)
                     await tasks.start(self.get().hub.run)
             task_status.started()
             failures = 0
@@ -111,6 +114,7 @@ class Backend:
                 if await self._open():
                     tasks.start_soon(self.get().hub.run)
                     tasks.start_soon(self.get().fanout.run)
+                    tasks.start_soon(self.get().sets.run)
                     tasks.start_soon(self.get().queue.run)
 
     async def _open(self) -> bool:
@@ -126,14 +130,16 @@ class Backend:
         store, runs = Store(self._client, keys), Runs(self._client, keys)
         claims = Claims(self._client, keys)
         hub, estimates = Hub(config.redis, keys, store), Estimates(store, self._estimator)
+        listing, fanout = Listing(self._client, keys), Fanout(hub, estimates)
         self._opened = Opened(
             keys,
             Log(self._client, keys),
             store,
-            Listing(self._client, keys),
+            listing,
             Past(store, keys, self._snapshot),
             hub,
-            Fanout(hub, estimates),
+            fanout,
+            Sets(listing, fanout),
             estimates,
             runs,
             Summaries(runs, self._estimator),

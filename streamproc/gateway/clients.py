@@ -20,6 +20,7 @@ from streamproc.gateway.followers import Follower
 from streamproc.gateway.identity import Identity, sees
 from streamproc.gateway.messages import Format
 from streamproc.gateway.places import Places
+from streamproc.telemetry import CLIENTS_DROPPED
 
 __all__ = ["Client"]
 
@@ -53,6 +54,7 @@ class Client:
         "_dirty",
         "_ends",
         "_heard",
+        "_said",
         "_stalled",
         "_waiter",
         "endless",
@@ -85,6 +87,7 @@ class Client:
         self._connection = connection
         self._beat = beat
         self._dirty: dict[Follower, None] = {}
+        self._said: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._heard = time.monotonic()
         self._stalled: float | None = None
@@ -117,6 +120,11 @@ class Client:
         if self._connection.paused:
             self.idle = False
 
+    def say(self, message: bytes) -> None:
+        """Tell it something before what comes next for its followers."""
+        self._said.append(message)
+        self._wake()
+
     def forget(self, follower: Follower) -> None:
         """It follows something no longer."""
         self._dirty.pop(follower, None)
@@ -135,7 +143,7 @@ class Client:
         while self.reason is None:
             if self._connection.paused:
                 await self._wait()
-            elif self._dirty:
+            elif self._dirty or self._said:
                 await self._catch_up()
             else:
                 self.idle = True
@@ -143,7 +151,7 @@ class Client:
                 self.idle = False
 
     async def _catch_up(self) -> None:
-        pieces: list[bytes] = []
+        pieces, self._said = self._said, []
         try:
             while self._dirty and self.reason is None and sum(map(len, pieces)) < _BATCH_BYTES:
                 follower = next(iter(self._dirty))
@@ -162,7 +170,7 @@ class Client:
             await self._pause()
         else:
             self.send(pieces)
-            if not self.endless and all(follower.done for follower in self.followers.values()):
+            if not self.endless and self.followers and all(follower.done for follower in self.followers.values()):
                 self.close("end")
 
     async def _pause(self) -> None:
@@ -191,6 +199,8 @@ class Client:
         """It is over."""
         if self.reason is None:
             self.reason = reason
+            if reason == "slow":
+                CLIENTS_DROPPED.inc()
         self._wake()
 
     def writable(self) -> None:
@@ -208,6 +218,7 @@ class Client:
             if self._stalled is None:
                 self._stalled = now
             elif now - self._stalled > _STALLED_SECONDS:
+                CLIENTS_DROPPED.inc()
                 self._connection.abort()  # and then it is lost
         elif now >= ends:
             self.close(why)

@@ -4,8 +4,10 @@ from typing import Any, Final, Protocol
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
 
-__all__ = ["Connection", "HttpConnection", "Listener", "connection_of"]
+__all__ = ["Connection", "HttpConnection", "Listener", "SocketConnection", "connection_of"]
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _EXTENSION: Final = "streamproc.connection"
@@ -91,3 +93,37 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
+
+
+class SocketConnection(WebSocketsSansIOProtocol):
+    """A WebSocket."""
+
+    listener: Listener | None = None
+
+    @property
+    def paused(self) -> bool:
+        return not self.writable.is_set()
+
+    def write(self, data: bytes) -> None:
+        """Write whole frames."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def handle_connect(self, event: Handshake) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):  # it was a handshake
+            scope: Any = self.scope
+            scope["extensions"][_EXTENSION] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.listener is not None:
+            self.listener.lost()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.listener is not None:
+            self.listener.writable()

@@ -123,6 +123,10 @@ class Fanout:
             channel.holders += 1
         return channels
 
+    def partition(self, job: str) -> int:
+        """Where a job lives."""
+        return self.hub.partition(job)
+
     def _release(self, *channels: Channel) -> None:
         for channel in channels:
             channel.holders -= 1

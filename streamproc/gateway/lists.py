@@ -13,7 +13,7 @@ from streamproc.gateway.paging import cursor, pack_cursor, page_of
 from streamproc.gateway.parameters import choice, invalid, limit, name, texts
 from streamproc.indexes import words_of
 
-__all__ = ["get_jobs"]
+__all__ = ["filter_of", "get_jobs"]
 
 _NEWEST: Final = "-created"
 _MOST_VALUES: Final = 16
@@ -25,7 +25,7 @@ async def get_jobs(request: Request) -> Response:
     """Jobs, the newest first unless ``sort`` says otherwise, narrowed by any of the filters together."""
     backend: Backend = request.app.state.backend
     identity = identity_of(request)
-    wanted = _filter(request, identity)
+    wanted = filter_of(request, identity)
     order = ORDERS[choice(request, "sort", tuple(ORDERS)) or _NEWEST]
     most, after = limit(request), cursor(request)
     counted = choice(request, "counts", _BOOLEANS) == "true"
@@ -39,7 +39,7 @@ async def get_jobs(request: Request) -> Response:
     return page_of(request, "jobs", served, following, more)
 
 
-def _filter(request: Request, identity: Identity) -> Filter:
+def filter_of(request: Request, identity: Identity) -> Filter:
     """What is asked for, of what the identity may see."""
     statuses = texts(request, "status", _MOST_VALUES, separator=",")
     for status in statuses or ():

@@ -15,7 +15,7 @@ from streamproc.hub import Live
 from streamproc.log import Entry
 
 __all__ = [
-    "COMMENT", "Format", "closed", "end", "event", "frame", "names", "numbered", "reset", "retry", "snapshot",
+    "COMMENT", "Format", "closed", "end", "event", "frame", "named", "names", "numbered", "reset", "retry", "snapshot",
     "sse", "sse_of_many",
 ]  # fmt: skip
 
@@ -83,6 +83,11 @@ def closed(form: Format, reason: str, token: str | None = None, **more: Any) -> 
 def names(jobs: Iterable[str]) -> bytes:
     """The data of a message that names jobs."""
     return _json({"jobs": list(jobs)})
+
+
+def named(job: str) -> bytes:
+    """The data of a message about a job."""
+    return _json({"job": job})
 
 
 def retry() -> bytes:

@@ -21,6 +21,7 @@ __all__ = [
     "limit",
     "name",
     "texts",
+    "token_of",
     "whole",
 ]
 
@@ -88,15 +89,15 @@ def texts(
 
 def after(request: Request) -> Token | None:
     """Where to go on: the query's ``after``, a resume token or a bare position (its incarnation is empty then)."""
-    return _token("after", request.query_params.get("after"))
+    return token_of("after", request.query_params.get("after"))
 
 
 def last_event_id(request: Request) -> Token | None:
     """Where an SSE client goes on. When it connects again its URL still says where it once began."""
-    return _token("Last-Event-ID", request.headers.get("last-event-id")) or after(request)
+    return token_of("Last-Event-ID", request.headers.get("last-event-id")) or after(request)
 
 
-def _token(name: str, text: str | None) -> Token | None:
+def token_of(name: str, text: str | None) -> Token | None:
     if not text:
         return None
     try:

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob, UnknownKind
 
@@ -38,14 +39,19 @@ class Problem(Exception):
         self.members = members
         super().__init__(detail)
 
-    def response(self) -> Response:
-        body = {
+    def document(self) -> dict[str, Any]:
+        """What the client is told."""
+        return {
             "type": f"urn:streamproc:problem:{self.name}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
+            **self.members,
         }
-        return Response(msgspec.json.encode(body | self.members), self.status, self.headers, "application/problem+json")
+
+    def response(self) -> Response:
+        body = msgspec.json.encode(self.document())
+        return Response(body, self.status, self.headers, "application/problem+json")
 
 
 def problem_of(error: Exception) -> Problem:
@@ -72,8 +78,11 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal", "the gateway failed; its log says more")
 
 
-async def _handle(request: Request, error: Exception) -> Response:
-    return problem_of(error).response()
+async def _handle(connection: HTTPConnection, error: Exception) -> Response:
+    response = problem_of(error).response()
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(response)  # Starlette sends none by itself
+    return response
 
 
 HANDLERS: Final = dict.fromkeys(

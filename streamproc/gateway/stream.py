@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlencode
 
 import anyio
 from starlette.datastructures import MutableHeaders
@@ -16,15 +17,17 @@ from streamproc.gateway.clients import Client
 from streamproc.gateway.connections import connection_of
 from streamproc.gateway.fanout import Start
 from streamproc.gateway.identity import check_seen, identity_of
+from streamproc.gateway.lists import filter_of
 from streamproc.gateway.parameters import choice, invalid, job_of, last_event_id, texts
 from streamproc.gateway.places import Places
+from streamproc.gateway.sets import MOST_JOBS
 from streamproc.wire import check_job_id
 
 __all__ = ["LiveResponse", "get_many", "get_stream"]
 
 _HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _CLOSE_SECONDS: Final = 5.0
-_MOST_JOBS: Final = 200
+_NO_FILTER: Final = ("events", "after")
 
 
 class LiveResponse(Response):
@@ -91,7 +94,16 @@ async def get_stream(request: Request) -> Response:
 
 
 async def get_many(request: Request) -> Response:
-    """The same of many jobs. One that isn't there is silent until it is."""
+    """The same of many jobs: of those that are named, or of those that match a filter and haven't ended.
+
+    A job that is named and isn't there is silent until it is.
+    """
+    if "job" in request.query_params:
+        return await _named(request)
+    return await _moving(request)
+
+
+async def _named(request: Request) -> Response:
     backend: Backend = request.app.state.backend
     opened = backend.get()
     jobs, lossless = _jobs(request), _lossless(request)
@@ -102,6 +114,30 @@ async def get_many(request: Request) -> Response:
     unknown = [job for job in jobs if client.followers[job].is_unknown]
     first = messages.sse_of_many("unknown", messages.names(unknown), None, None) if unknown else b""
     return LiveResponse(client, opened.fanout.drop, first)
+
+
+async def _moving(request: Request) -> Response:
+    backend: Backend = request.app.state.backend
+    opened = backend.get()
+    identity, lossless = identity_of(request), _lossless(request)
+    query = [item for item in request.query_params.multi_items() if item[0] not in _NO_FILTER]
+    what = (urlencode(sorted(query)), identity.kinds, identity.owners, identity.jobs)
+    moving = opened.sets.of(what, filter_of(request, identity))
+    places = Places(what[0], (), lambda: moving.horizons)
+    client = _client(request, places, endless=True)
+    member = moving.member(client, lossless=lossless)
+    await _starts(opened, places, _resumed(request), [])
+
+    def release(client: Client) -> None:
+        member.end()
+        opened.fanout.drop(client)
+
+    try:
+        jobs = await member.begin()
+    except BaseException:
+        release(client)
+        raise
+    return LiveResponse(client, release, messages.sse_of_many("jobs", messages.names(jobs), None, None))
 
 
 async def _starts(opened: Opened, places: Places, token: str | None, jobs: list[str]) -> dict[str, Start]:
@@ -125,9 +161,7 @@ async def _starts(opened: Opened, places: Places, token: str | None, jobs: list[
 
 def _jobs(request: Request) -> list[str]:
     """The jobs that a stream of many is of."""
-    named = texts(request, "job", most=_MOST_JOBS)
-    if named is None:
-        raise invalid("job", "name the jobs to follow")
+    named = texts(request, "job", most=MOST_JOBS) or ()
     for job in named:
         try:
             check_job_id(job)
@@ -136,7 +170,7 @@ def _jobs(request: Request) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _client(request: Request, places: Places | None = None) -> Client:
+def _client(request: Request, places: Places | None = None, *, endless: bool = False) -> Client:
     form = messages.sse if places is None else messages.sse_of_many
     return Client(
         connection_of(request.scope),
@@ -144,6 +178,7 @@ def _client(request: Request, places: Places | None = None) -> Client:
         identity_of(request),
         request.app.state.backend.config.stream_seconds,
         places=places,
+        endless=endless,
     )
 
 
