@@ -14,6 +14,7 @@ from streamproc.config import Config
 from streamproc.errors import ConfigError
 from streamproc.gateway.app import create_app
 from streamproc.gateway.backend import Backend, open_backend
+from streamproc.gateway.connections import HttpConnection
 from streamproc.projection import AnyProjection, Estimator
 
 __all__ = ["serve"]
@@ -106,6 +107,7 @@ class _Server(uvicorn.Server):
                 create_app(backend),
                 http=HttpConnection,
                 loop="none",
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
