@@ -26,6 +26,7 @@ from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
 from streamproc.gateway.problems import HANDLERS
+from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, get_page, get_style
 from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
 
@@ -74,6 +75,10 @@ ROUTES: Final = (
     Served("POST", "/v1/session", post_session, "jobs:read"),
     Served("DELETE", "/v1/session", delete_session, None),
     Served("POST", "/v1/tickets", post_ticket, "jobs:read"),
+    Served("GET", "/openapi.json", get_openapi, None),
+    Served("GET", "/asyncapi.json", get_asyncapi, None),
+    Served("GET", "/docs", get_page, None),
+    Served("GET", "/docs/style.css", get_style, None),
     Served("GET", "/metrics", get_metrics, "jobs:read"),
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
@@ -89,4 +94,5 @@ def create_app(backend: Backend) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
+    app.state.documents = Documents(ROUTES, backend.shapes)
     return Secured(app)

@@ -79,6 +79,11 @@ class Backend:
         self._why: ServerError = ServerUnavailable("the Redis server hasn't answered yet")
         self._closed = False
 
+    @property
+    def shapes(self) -> tuple[type[Struct], ...]:
+        """The types of what is served."""
+        return self._estimator.shapes
+
     def get(self) -> Opened:
         """The opened namespace. Raises `ServerError`, saying why there is none."""
         if self._opened is None:
