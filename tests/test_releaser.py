@@ -133,11 +133,9 @@ async def test_the_last_attempt_fails_and_what_was_to_stop_is_canceled(field: Fi
 
 async def test_a_job_that_does_not_say_how_often_it_may_be_tried_is_tried_twenty_times(field: Field) -> None:
     for attempt in (19, 20):
-        job = f"a{attempt}"
-        await field.past(10 * MINUTE - 10 * attempt, job, "job.queued")
-        await field.past(
-            10 * MINUTE - 10 * attempt - 5, job, "job.claimed", worker="w", lease_seconds=1, attempt=attempt
-        )
+        job, ago = f"a{attempt}", 10 * MINUTE - 10 * attempt
+        await field.past(ago, job, "job.queued")
+        await field.past(ago - 5, job, "job.claimed", worker="w", lease_seconds=1, attempt=attempt)
     await field.fold()
     assert [event["type"] for event in await field.release()] == ["job.released", "job.failed"]
 
