@@ -140,14 +140,14 @@ class Past:
             ServerError: it can't be read.
         """
         facts = _decode(now)
-        created = parse_rfc3339(facts.created_at)
-        if end < (created, 0):
+        if end < (parse_rfc3339(facts.created_at), 0):
             return None
         async with self._turns:
-            return await self._folded(job, life, created, max(APART, facts.events // _MOST_KEPT), end)
+            return await self._folded(job, life, facts.events, end)
 
-    async def _folded(self, job: str, life: str, created: int, apart: int, end: Place) -> bytes | None:
-        fold, found = await self._begun(job, life, created, end)
+    async def _folded(self, job: str, life: str, events: int, end: Place) -> bytes | None:
+        fold, found = await self._begun(job, life, events, end)
+        apart = max(APART, events // _MOST_KEPT)
         count = since = 0
         while True:
             entries = [entry for entry in found if key(entry[0].decode()) <= end]
@@ -164,7 +164,7 @@ class Past:
                 raise PastPending(f"the history of {job} is long, and is folded up to {fold.position}: ask again")
             found = await self._store.history(job, fold.position, _PAGE)
 
-    async def _begun(self, job: str, life: str, created: int, end: Place) -> tuple[_Fold, Sequence[Entry]]:
+    async def _begun(self, job: str, life: str, events: int, end: Place) -> tuple[_Fold, Sequence[Entry]]:
         """A fold from the nearest state before an end, and the first page that it takes."""
         before = [state for state in self._kept.get((job, life), ()) if key(state.position) <= end]
         kept = max(before, key=lambda state: key(state.position), default=None)
@@ -174,9 +174,9 @@ class Past:
             if found and found[0][0].decode() == kept.position:
                 return _Fold(job, self._keys, self._projection, kept), found[1:]
             self._weight -= sum(state.weight for state in self._kept.pop((job, life), ()))
-        found = await self._store.history(job, START, _PAGE)
-        if not found or key(found[0][0].decode())[0] != created:
+        if await self._store.history_length(job) < events:
             raise PastGone(f"the history of {job} doesn't reach back to its creation any more")
+        found = await self._store.history(job, START, _PAGE)
         return _Fold(job, self._keys, self._projection, None), found
 
     def _keep(self, whose: tuple[str, str], state: _Kept) -> None:

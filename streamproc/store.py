@@ -259,6 +259,11 @@ class Store:
         """Up to `count` entries of a job's history after a position: `e` is the payload, `mark` the mark."""
         return await stream_range(self._client, self._keys.of(job).events(job), after, count)
 
+    async def history_length(self, job: str) -> int:
+        """How many entries a job's history has."""
+        length: int = await call(self._client, "XLEN", self._keys.of(job).events(job))
+        return length
+
     async def histories(self, wanted: Sequence[tuple[str, str]], count: int) -> list[Sequence[Entry] | ServerError]:
         """The same for many jobs, each after its own position, in one round trip; its error for one that fails."""
         with server_errors():

@@ -33,6 +33,9 @@ class Histories(MemoryStore):
         self.read_entries += len(found)
         return found
 
+    async def history_length(self, job: str) -> int:
+        return len(self.streams.get(self.keys.events(job), []))
+
     def past(self) -> Past:
         return Past(self, Keys("sp", 1), SNAPSHOT)  # type: ignore[arg-type]
 
@@ -47,7 +50,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(past, name, value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(event_lists, st.randoms(use_true_random=False))
 async def test_a_job_looks_at_each_position_as_it_looked_then(events: list[dict[str, Any]], random: Any) -> None:
     store = Histories()
