@@ -26,7 +26,7 @@ def begin_attempt(state: State, attempt: int) -> None:
     job, sums = state.job, state.sums
     job.attempt = attempt
     job.status = "queued"
-    job.percent = job.message = job.details = job.current_stage = job.items = None
+    job.percent = job.message = job.details = job.current_stage = job.items = job.eta = None
     job.worker = job.result = job.error = job.requested = None
     job.started_at = job.resumed_at = job.progressed_at = job.heard_at = job.finished_at = None
     state.progressed = state.heard = None

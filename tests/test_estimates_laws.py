@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from projections import ESTIMATOR
 from projections.estimate import Facts, estimate
-from projections.eta import MAX_PATH_STAGES
+from projections.reaching import MAX_PATH_STAGES
 from projections.paths import Path, Run, StagePath
 from projections.serving import Learned, Shown
 from streamproc.events import PROGRESS

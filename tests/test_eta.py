@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from projections.paths import Path, Run
+from projections.stages import MAX_STAGES
 from tests.support.folding import MemoryStore
 
 START = 1_763_750_000_000
@@ -156,6 +157,23 @@ def test_a_stall_tells_how_long_it_was_silent_at_least(log: Log) -> None:
     log(90, "job.progressed", percent=2)
     log(91, "job.finished")
     assert log.runs("k")[0].gap == 40_000
+
+
+def test_a_report_of_what_there_is_no_room_for_ends_a_silence(log: Log) -> None:
+    log(0, "job.started", stages=[{"name": str(number)} for number in range(MAX_STAGES)])
+    log(1, "stage.progressed", stage="0", percent=1)
+    log(40, "stage.progressed", stage="beyond", percent=1)
+    log(45, "stage.progressed", stage="0", percent=2)
+    assert log.path.gap == 39_000
+
+
+def test_a_new_attempt_has_no_path_before_it_starts(log: Log) -> None:
+    log(0, "job.started")
+    log(1, "job.progressed", percent=50)
+    log(2, "job.heartbeat", attempt=2)
+    assert log.store.snapshot("j")["eta"] is None
+    log(5, "job.started", attempt=2)
+    assert (log.path.attempt, log.path.queued, log.path.stages) == (2, START + 5000, [])
 
 
 def test_a_higher_attempt_has_a_path_and_a_run_of_its_own(log: Log) -> None:
