@@ -142,7 +142,8 @@ def _progressed(state: State, event: Event, position: str) -> None:
         begin(state, position, "running")
     done, total, percent = event.done, event.total, event.percent
     if done is None and total is None:
-        job.items = None
+        if job.items is not None:
+            job.items = None
     else:
         items = items_of(job.items, done, total)
         job.items = items

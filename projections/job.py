@@ -3,6 +3,7 @@
 Percent is the first of these that applies: finished, stages, units, indicators, the last report.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -203,8 +204,9 @@ class Indexed(NamedTuple):
 class State:
     """A job in memory: the served object, the sums, the units that are loaded, and what is not saved yet.
 
-    `updated` is the position of the last event that had an effect, `progressed` that of the last report of progress,
-    and `heard` that of the last word of the worker; the latter two only where that isn't in `job` yet.
+    `events` and `position` are the job's, as far as `job` only gets them with the next commit. `updated` is the
+    position of the last event that had an effect, `progressed` that of the last report of progress, and `heard` that
+    of the last word of the worker; the latter two only where that isn't in `job` yet.
     `queued` is where the job stands in the queues, and `deadline` when its lease ends, as they were saved; it was
     `taken` out of the queues where something in the log says so, whatever came of that.
     `units_complete` says that a unit which isn't in `units` doesn't exist, `units_text` how long the texts are that
@@ -215,12 +217,14 @@ class State:
         "claim",
         "claim_changed",
         "deadline",
+        "events",
         "heard",
         "indexed",
         "indicators",
         "job",
         "new_members",
         "params",
+        "position",
         "progressed",
         "queued",
         "stages",
@@ -245,6 +249,8 @@ class State:
         self.queued: tuple[str | None, str, int] | None = None
         self.taken = False
         self.deadline: int | None = None
+        self.events = job.events
+        self.position = job.position
         self.updated = "0-0"
         self.progressed: str | None = None
         self.heard: str | None = None
@@ -283,7 +289,7 @@ def refresh(state: State) -> None:
 
 
 def _shown(percent: float) -> float:
-    return round(min(100.0, max(0.0, percent)), 2)
+    return 0.0 if percent <= 0 else 100.0 if percent >= 100 else round(percent, 2)
 
 
 def _of_stages(state: State) -> float | None:
@@ -322,7 +328,11 @@ def _of_members(state: State, name: str, own: StageSums) -> float | None:
     return share_of_indicators([state.indicators[label] for label in labels])[0] if labels else None
 
 
-def share_of_indicators(indicators: list[Indicator]) -> tuple[float, float]:
+def share_of_indicators(indicators: Iterable[Indicator]) -> tuple[float, float]:
     """The percent of several counters together, and their total."""
-    total = sum(indicator.total for indicator in indicators)
-    return 100.0 * sum(indicator.done for indicator in indicators) / total if total > 0 else 0.0, total
+    done: float | int = 0
+    total: float | int = 0
+    for indicator in indicators:
+        done += indicator.done
+        total += indicator.total
+    return 100.0 * done / total if total > 0 else 0.0, total

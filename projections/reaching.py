@@ -95,7 +95,7 @@ def _counted(state: State, event: Event, position: str, folded: Folded) -> None:
             _reach_stage(state, name, position, folded)
     else:
         indicators = len(job.indicators)
-        if indicators <= _MANY or job.events % indicators == 0:
+        if indicators <= _MANY or folded.events % indicators == 0:
             _of_job(state, event, position, folded)
 
 

@@ -30,6 +30,8 @@ _NOT_OF_THE_WORKER = WISHES | DECISIONS
 _OF_OTHERS = _NOT_OF_THE_WORKER - {"job.claimed"}
 _OF_ANYBODY = _OF_OTHERS | {"job.queued", "unit.added"}
 _TAKING = frozenset({"job.claimed", "job.canceled"})
+_known = {name: (effect, name in PROGRESS) for name, effect in effects.EFFECTS.items()}.get
+"""What a type of event does, and whether it reports progress."""
 
 
 class Snapshot:
@@ -64,8 +66,8 @@ class Snapshot:
     def evolve(self, state: State, recorded: RecordedEvent, /) -> None:
         job = state.job
         recorded.folded = state
-        job.events += 1
-        position = job.position = recorded.position
+        state.events += 1
+        position = state.position = recorded.position
         if job.created_at is None:
             state.sums.created = millis(position)
             state.sums_changed = True
@@ -93,10 +95,11 @@ class Snapshot:
             recorded.mark = Mark.UNCLAIMED
             state.taken |= event.type in _TAKING
             return
-        effect = effects.EFFECTS.get(event.type)
-        if effect is None:
+        known = _known(event.type)
+        if known is None:
             recorded.mark = Mark.UNKNOWN
             return
+        effect, reports = known
         mark = effect(state, event, position)
         if mark is not None:
             recorded.mark = mark
@@ -111,18 +114,20 @@ class Snapshot:
         if event.worker is not None and event.worker != job.worker and event.type not in _OF_OTHERS:
             job.worker = event.worker
         state.updated = position
-        if event.type in PROGRESS:
+        if reports:
             state.progressed = state.heard = position
         elif event.type not in (_OF_ANYBODY if claim is None else _OF_OTHERS) and event.silent_seconds is None:
             state.heard = position
 
     def view(self, state: State) -> JobSnapshot:
         job = state.job
-        job.updated_at = rfc3339(millis(state.updated))
-        if state.progressed is not None:
-            job.progressed_at = rfc3339(millis(state.progressed))
-        if state.heard is not None:
-            job.heard_at = rfc3339(millis(state.heard))
+        job.events, job.position = state.events, state.position
+        job.updated_at = updated = rfc3339(millis(state.updated))
+        progressed, heard = state.progressed, state.heard
+        if progressed is not None:
+            job.progressed_at = updated if progressed is state.updated else rfc3339(millis(progressed))
+        if heard is not None:
+            job.heard_at = updated if heard is state.updated else rfc3339(millis(heard))
         if job.finished_at is None:
             refresh(state)
         return job
