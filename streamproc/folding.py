@@ -4,7 +4,7 @@ Nothing here waits or knows a server. What a batch needs that isn't in memory is
 the caller, and put in place; then the batch is folded in one go.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -88,14 +88,14 @@ class Wanted(Struct):
 
 
 class Batch:
-    """Entries of one partition, in log order, as events and dead letters."""
+    """Entries of one partition, in log order, as the events of each job and dead letters."""
 
     def __init__(self, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> None:
-        self.recorded: list[RecordedEvent] = []
+        self.events: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
         self.dead: list[DeadLetter] = []
         self.size = 0
         self.end = "0-0"
-        keep = self.recorded.append
+        events = self.events
         for identity, fields in entries:
             self.size += 1
             self.end = position = identity.decode()
@@ -104,23 +104,29 @@ class Batch:
                 continue
             payload = fields[1]
             try:
-                keep(RecordedEvent(position, decode(payload), payload))
+                event = decode(payload)
             except InvalidEvent as error:
                 self.dead.append(DeadLetter(position, fields, str(error)))
+            else:
+                events[event.job].append(RecordedEvent(position, event, payload))
 
     def unmark(self) -> None:
         """Forget what an earlier fold said of these events."""
-        for recorded in self.recorded:
-            recorded.mark = None
+        for own in self.events.values():
+            for recorded in own:
+                recorded.mark = None
 
     def bury(self, reasons: Mapping[str, str]) -> None:
         """Make dead letters of events, by their positions."""
-        for recorded in self.recorded:
-            reason = reasons.get(recorded.position)
-            if reason is not None:
-                self.dead.append(DeadLetter(recorded.position, (b"e", recorded.raw), reason))
+        for job, own in list(self.events.items()):
+            self.events[job] = [recorded for recorded in own if recorded.position not in reasons]
+            for recorded in own:
+                reason = reasons.get(recorded.position)
+                if reason is not None:
+                    self.dead.append(DeadLetter(recorded.position, (b"e", recorded.raw), reason))
+            if not self.events[job]:
+                del self.events[job]
         self.dead.sort(key=lambda letter: key(letter.position))
-        self.recorded = [recorded for recorded in self.recorded if recorded.position not in reasons]
 
 
 class Cache:
@@ -146,30 +152,29 @@ class Cache:
 
     def enter(self, batch: Batch, partition: int, partitions: int) -> tuple[dict[str, Slot], list[Wanted]]:
         """The slots of a batch's jobs, and what must be loaded into them. Misplaced events become dead letters."""
-        slots = self._slots
         touched: dict[str, Slot] = {}
         wanted: dict[str, Wanted] = {}
         misplaced: dict[str, str] = {}
-        for recorded in batch.recorded:
-            event = recorded.event
-            job = event.job
-            slot = touched.get(job)
+        for job, events in batch.events.items():
+            slot = self._slots.get(job)
+            home = partition_of(job, partitions) if slot is None else slot.partition
+            if home != partition:
+                misplaced |= {
+                    recorded.position: f"job: lives in partition {home}, not {partition}" for recorded in events
+                }
+                continue
             if slot is None:
-                slot = slots.get(job)
-                home = partition_of(job, partitions) if slot is None else slot.partition
-                if home != partition:
-                    misplaced[recorded.position] = f"job: lives in partition {home}, not {partition}"
-                    continue
-                if slot is None:
-                    slot = Slot(job, partition)
-                    wanted[job] = Wanted(slot, state=True)
-                touched[job] = slot
-            source = event.src
-            if source is not None and event.seq is not None and slot.lacks_source(source):
-                self._want(wanted, slot).sources[source] = None
-            unit = event.unit
-            if unit is not None and (not slot.states or self._lacks(slot, unit)):
-                self._want(wanted, slot).units[unit] = None
+                slot = Slot(job, partition)
+                wanted[job] = Wanted(slot, state=True)
+            touched[job] = slot
+            for recorded in events:
+                event = recorded.event
+                source = event.src
+                if source is not None and event.seq is not None and slot.lacks_source(source):
+                    self._want(wanted, slot).sources[source] = None
+                unit = event.unit
+                if unit is not None and (not slot.states or self._lacks(slot, unit)):
+                    self._want(wanted, slot).units[unit] = None
         if misplaced:
             batch.bury(misplaced)
         return touched, list(wanted.values())
@@ -218,26 +223,26 @@ class Cache:
         Raises:
             Poison: by careful folding only; otherwise whatever a fold raised.
         """
-        evolves = self._evolves
-        for recorded in batch.recorded:
-            event = recorded.event
-            slot = touched[event.job]
-            source, number = event.src, event.seq
-            if source is not None and number is not None:
-                newest = slot.sources.get(source)
-                if newest is not None and number <= newest:
-                    recorded.mark = Mark.DUPLICATE
-                else:
-                    slot.sources[source] = number
-                    if slot.touched_sources is None:
-                        slot.touched_sources = {source: number}
+        for job, events in batch.events.items():
+            slot = touched[job]
+            sources = slot.sources
+            heard = slot.touched_sources or {}
+            folds = tuple(zip(self._evolves, slot.states, strict=True))
+            for recorded in events:
+                event = recorded.event
+                source, number = event.src, event.seq
+                if source is not None and number is not None:
+                    newest = sources.get(source)
+                    if newest is not None and number <= newest:
+                        recorded.mark = Mark.DUPLICATE
                     else:
-                        slot.touched_sources[source] = number
-            if carefully:
-                self._fold_carefully(slot, recorded)
-                continue
-            for evolve, state in zip(evolves, slot.states):  # noqa: B905  (as long as each other, and this is hot)
-                evolve(state, recorded)
+                        sources[source] = heard[source] = number
+                if carefully:
+                    self._fold_carefully(slot, recorded)
+                else:
+                    for evolve, state in folds:
+                        evolve(state, recorded)
+            slot.touched_sources = heard or None
 
     def _fold_carefully(self, slot: Slot, recorded: RecordedEvent) -> None:
         try:

@@ -275,7 +275,7 @@ def test_without_the_event_that_fails_the_batch_folds_as_if_it_had_never_been_th
             cache.forget(touched)
             batch.unmark()
     assert [letter.position for letter in batch.dead] == ["1763750001400-0"]
-    assert [recorded.mark for recorded in batch.recorded] == [None, "duplicate", "unknown"]
+    assert [recorded.mark for recorded in batch.events["j"]] == [None, "duplicate", "unknown"]
     assert touched["j"].sources == {"s": 1}
 
 
@@ -284,11 +284,11 @@ def test_a_mark_that_came_of_the_event_that_fails_goes_with_it() -> None:
     batch = batch_of({"type": "job.canceled", "message": "break"}, {"type": "job.progressed"})
     with pytest.raises(TypeError):
         folded(cache, batch)
-    assert [recorded.mark for recorded in batch.recorded] == [None, "late"]
+    assert [recorded.mark for recorded in batch.events["j"]] == [None, "late"]
     batch.unmark()
     batch.bury({"1763750000000-0": "cannot be folded"})
     folded(cache, batch)
-    assert [recorded.mark for recorded in batch.recorded] == [None]
+    assert [recorded.mark for recorded in batch.events["j"]] == [None]
 
 
 def test_folding_carefully_gives_what_folding_gives() -> None:
