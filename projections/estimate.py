@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from projections.kinds import LEVEL, Kind, Part
+from projections.kinds import LEVEL, Blend, Kind, Part
 from projections.pacing import Points, paces, path_points
 from projections.paths import Path
 from streamproc.projection import parse_rfc3339
@@ -116,22 +116,31 @@ def _estimate(facts: Facts, path: Path, kind: Kind, clock: float, silent: float)
             return Estimate(reason="indeterminate" if facts.percent is None else "no_progress")
         return _by_history_alone(kind, history, clock)
     share = min(share, _MOST_SHARE)
-    # Progress since the last report isn't known; a step of it is, and it goes on at the pace up to there.
+    reached = path_points(path.stages, _costs_on(path, parts, costs), clock)
     running = [(stage, cost) for stage, cost in zip(stages, costs, strict=True) if stage.step is not None]
     step = sum(cost * (stage.step or 0.0) for stage, cost in running) / whole
-    heard = clock - silent if running else clock
-    points = [*path_points(path.stages, _costs_on(path, parts, costs), clock), (heard, share)]
-    blend = kind.blend(share, paces(_rising(points), max(1.0, heard), share, history))
-    pace = exp(min(30.0, blend.pace))
-    gone = min(clock - heard, 0.9 * step * pace)
+    silent = silent if running else 0.0
+    blend = _blend(kind, reached, clock - silent, share, history)
+    # A step that isn't reported yet goes on at the pace up to there; silence beyond it is time without progress.
+    usual = min(silent, step * _ms(blend.pace))
+    if usual < silent:
+        blend = _blend(kind, reached, clock - usual, share, history)
     basis = "history" if blend.history > 0.8 else "rate" if blend.history < 0.2 else "blend"
-    return _interval(kind, pace * (1 - share), blend.spread, clock - heard, gone, basis)
+    return _interval(kind, _ms(blend.pace) * (1 - share), blend.spread, silent, usual, basis)
+
+
+def _blend(kind: Kind, reached: Points, clock: float, share: float, history: float | None) -> Blend:
+    return kind.blend(share, paces(_rising([*reached, (clock, share)]), max(1.0, clock), share, history))
+
+
+def _ms(logarithm: float) -> float:
+    return exp(min(30.0, logarithm))
 
 
 def _by_history_alone(kind: Kind, whole: float, clock: float) -> Estimate:
     """The job has said nothing of how far it is."""
     blend = kind.blend(0.0, [whole, None, None])
-    return _interval(kind, exp(min(30.0, blend.pace)), blend.spread, clock, 0.0, "history")
+    return _interval(kind, _ms(blend.pace), blend.spread, clock, 0.0, "history")
 
 
 def _interval(kind: Kind, left: float, spread: float, silent: float, gone: float, basis: str) -> Estimate:

@@ -17,7 +17,7 @@ from projections.prior import POINTS, PRIOR, Moments, Prior
 
 __all__ = ["FURTHEST", "LEVEL", "Blend", "Kind", "Part", "Trial", "weighted_quantile"]
 
-LEVEL: Final = 0.945
+LEVEL: Final = 0.95
 """So many of the past errors an interval covers, that nine in ten of those to come lie within it.
 
 They are less like the past than the past is like itself. Chosen by `python -m benchmarks.eta
@@ -28,8 +28,7 @@ _FORGET: Final = 0.94
 """What a run counts after one more."""
 _PRESENCE: Final = 0.7
 """What is left of whether a run had a stage, after one more."""
-_PRIOR_RUNS: Final = 2.0
-_PRIOR_ERROR_RUNS: Final = 4.0
+_PRIOR_RUNS: Final = 8.0
 _KEPT_ERRORS: Final = 20 * len(POINTS)
 _LEAST_VARIANCE: Final = 1e-3
 _PRIOR_SLOPE: Final = 0.5
@@ -211,7 +210,7 @@ class Kind:
         """What half and nine in ten of the errors to come stay below, in standard deviations of a blend."""
         if self._quantiles is None:
             errors = self._prior.errors
-            usual = [(error, _PRIOR_ERROR_RUNS / len(errors)) for error in errors]
+            usual = [(error, _PRIOR_RUNS / len(errors)) for error in errors]
             found = sorted(self._standard + usual)
             self._quantiles = weighted_quantile(found, 0.5), weighted_quantile(found, self.level)
         return self._quantiles

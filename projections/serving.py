@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from math import exp, log
+from statistics import NormalDist
 from typing import Final, Literal
 
 import msgspec
@@ -19,7 +21,12 @@ __all__ = ["Estimator", "Job", "Last", "Learned", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
-_OF_INTERVAL: Final = 0.25
+_LATER: Final = 0.5
+"""By so many standard deviations of what remains `p50` may turn out later before it is shown so."""
+_EARLIER: Final = 0.25
+"""Likewise, both of them earlier."""
+_MOST_EARLIER: Final = 3.0
+_AT_P90: Final = NormalDist().inv_cdf(0.9)
 _AGAIN_MS: Final = 250
 """An estimate is worked out as often; many snapshots may come in between."""
 _LATEST_MS: Final = 253_402_300_799_000
@@ -157,24 +164,26 @@ def _read(snapshot: bytes) -> _Stored | None:
 
 
 def steady(found: Estimate, now: int, shown: Shown | None) -> Shown | None:
-    """The finish instants to show: each as it was shown before, as long as it is about right.
+    """The finish instants to show: each as it was shown before, or no further from it than it must be.
 
-    About right is what differs by less than 5 %, 2 s, or a part of the interval: within it one is as good as the other.
+    There is a band around each fresh one, in which one is about as good as the other: 5 %, 2 s, or a part of the
+    interval. What was shown stays within it, and moves to its edge otherwise.
     """
     if found.p50 is None or found.p90 is None or found.reason is not None:
         return None
-    fresh = Shown(now + found.p50, now + found.p90)
     if shown is None:
-        return fresh
-    width = _OF_INTERVAL * (found.p90 - found.p50)
-    p50 = _settled(shown.p50, fresh.p50, now, width)
-    return Shown(p50, max(p50, _settled(shown.p90, fresh.p90, now, width)))
+        return Shown(now + found.p50, now + found.p90)
+    spread = log(max(found.p90, 1.0) / max(found.p50, 1.0)) / _AT_P90
+    p50 = now + _near(shown.p50 - now, found.p50, _LATER * spread, _EARLIER * spread)
+    return Shown(p50, max(p50, now + _near(shown.p90 - now, found.p90, 0.0, _EARLIER * spread)))
 
 
-def _settled(old: float, new: float, now: int, width: float) -> float:
-    left = new - now
-    about = max(_TOLERANCE * left, min(max(_TOLERANCE_MS, width), 0.5 * left))
-    return old if abs(old - new) <= about else new
+def _near(old: float, left: float, later: float, earlier: float) -> float:
+    """What was shown to remain, drawn into the band around what does."""
+    about = max(_TOLERANCE * left, min(_TOLERANCE_MS, 0.5 * left))
+    low = min(left - about, left * exp(-later))
+    high = max(left + about, left * exp(min(earlier, _MOST_EARLIER)))
+    return max(low, min(high, old))
 
 
 def _start(facts: _Stored, waits: list[int], now: int) -> Instants | None:
