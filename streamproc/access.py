@@ -1,5 +1,6 @@
 """A client for whatever URL somebody has: of a gateway that runs, or of a private one on a Redis server."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,13 +21,15 @@ __all__ = ["open_client"]
 async def open_client(url: str, namespace: str = "sp") -> AsyncIterator[Client]:
     """A client of the gateway at an ``http(s)://`` URL, or of a private one on the server at a ``redis://`` URL.
 
+    To a gateway it sends the key or token in STREAMPROC_TOKEN, if there is one.
+
     Raises:
-        ConfigError: the URL is neither.
+        ConfigError: the URL is neither; or the token can't be one.
         ServerUnavailable: no server answers at the ``redis://`` URL.
     """
     match urlsplit(url).scheme:
         case "http" | "https":
-            async with open_gateway(url) as client:
+            async with open_gateway(url, os.environ.get("STREAMPROC_TOKEN")) as client:
                 yield client
         case "redis" | "rediss" | "unix":
             async with _private_gateway(Config(redis=url, namespace=namespace).check()) as client:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from streamproc.config import is_loopback
-from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob, UnknownKind
+from streamproc.errors import CallerError, ConfigError, ServerError, ServerUnavailable, UnknownJob, UnknownKind
 
 __all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
 
@@ -168,7 +168,11 @@ class Client:
         try:
             async with self._http.stream(method, path, **arguments) as response:
                 if response.is_error:
-                    raise problem_of(response.status_code, await response.aread(), job)
+                    problem = problem_of(response.status_code, await response.aread(), job)
+                    if response.status_code == 401:
+                        hint = f"{problem}; set STREAMPROC_TOKEN to a key or token for {self.name}"
+                        raise Refused({"status": 401, "detail": hint}) from problem
+                    raise problem
                 yield response
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
@@ -245,7 +249,9 @@ async def open_gateway(url: str, token: str | None = None, **attributes: Any) ->
 
 
 def http_settings(url: str, token: str | None) -> dict[str, Any]:
-    """What every httpx client of a gateway is made with."""
+    """What every httpx client of a gateway is made with. Raises `ConfigError`."""
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ConfigError("STREAMPROC_TOKEN: must be printable ASCII, on one line")
     here = is_loopback(urlsplit(url).hostname or "")
     return {
         "headers": {"authorization": f"Bearer {token}"} if token else {},

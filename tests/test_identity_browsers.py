@@ -9,7 +9,6 @@ import httpx
 import jwt
 import pytest
 
-from streamproc.gateway.identity import signed
 from tests.support.gateways import Service
 from tests.support.identities import Signer, auth_file, bearer, guarded, key_of, open_to, toml_key
 
@@ -217,11 +216,11 @@ async def test_a_share_link_shows_no_more_than_its_maker_sees(gateway: Gateway) 
     assert (await http.post("/v1/jobs/none/share", headers=bearer(key_of("all")))).status_code == 404
 
 
-@pytest.mark.parametrize("body", [{"expires_in": 0}, {"expires_in": 31 * 86_400}, {"expires_in": "1"}, {"for": 1}, []])
-async def test_a_share_link_of_a_strange_time_is_refused(gateway: Gateway, body: Any) -> None:
+async def test_a_share_link_of_a_strange_time_is_refused(gateway: Gateway) -> None:
     _, http = gateway
-    response = await http.post("/v1/jobs/a/share", headers=bearer(key_of("all")), json=body)
-    assert (response.status_code, response.json()["type"]) == (400, "urn:streamproc:problem:invalid-body")
+    for body in ({"expires_in": 0}, {"expires_in": 31 * 86_400}, {"expires_in": "1"}, {"for": 1}, []):
+        response = await http.post("/v1/jobs/a/share", headers=bearer(key_of("all")), json=body)
+        assert (response.status_code, response.json()["type"]) == (400, "urn:streamproc:problem:invalid-body"), body
 
 
 async def test_what_is_forged_or_made_for_another_use_is_refused(gateway: Gateway) -> None:
@@ -273,13 +272,9 @@ async def test_a_link_limits_even_where_everybody_may_do_everything(gateway: Gat
     assert (await service.http.get(f"/v1/jobs/b?share={link}")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["token", "access_token", "id_token", "jwt", "api_key", "apikey", "Token"])
-async def test_a_token_in_a_url_is_refused(gateway: Gateway, name: str) -> None:
+async def test_a_token_in_a_url_is_refused(gateway: Gateway) -> None:
     _, http = gateway
-    response = await http.get(f"/v1/jobs?limit=1&{name}=x", headers=bearer(key_of("all")))
-    assert (response.status_code, response.json()["type"]) == (400, "urn:streamproc:problem:token-in-url")
-    assert "/v1/tickets" in response.json()["detail"]
-
-
-def test_a_ticket_is_remembered_longer_than_it_holds() -> None:
-    assert signed.TICKET_SECONDS == 30
+    for name in ("token", "access_token", "id_token", "jwt", "api_key", "apikey", "Token"):
+        response = await http.get(f"/v1/jobs?limit=1&{name}=x", headers=bearer(key_of("all")))
+        assert (response.status_code, response.json()["type"]) == (400, "urn:streamproc:problem:token-in-url"), name
+        assert "/v1/tickets" in response.json()["detail"]

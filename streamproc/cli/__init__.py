@@ -5,6 +5,7 @@ import click
 from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
 from streamproc.cli.emit import emit
+from streamproc.cli.key import key
 from streamproc.cli.options import Commands
 from streamproc.cli.reading import jobs, kinds, replay, show, watch
 from streamproc.cli.run import run
@@ -17,7 +18,7 @@ _EPILOG = """
 Exit codes:
   0  done
   1  it failed: a watched job failed or was canceled, a check of doctor failed
-  2  a flag, a setting or an event was refused
+  2  a flag, a setting, an event, or who asks was refused
   3  a server or a gateway can't be reached, or can't serve
   4  there is no such job, or kind of jobs
   5  the data folder is in use
@@ -32,5 +33,5 @@ def main() -> None:
     """Progress of long-running jobs, on Redis Streams."""
 
 
-for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, kinds, replay, doctor):
+for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, kinds, replay, doctor, key):
     main.add_command(_command)
