@@ -1,7 +1,7 @@
 """A client of the gateway: what the reading commands use, and the SDK over HTTP."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -11,7 +11,15 @@ import httpx
 import msgspec
 
 from streamproc.config import is_loopback
-from streamproc.errors import CallerError, ConfigError, ServerError, ServerUnavailable, UnknownJob, UnknownKind
+from streamproc.errors import (
+    CallerError,
+    ConfigError,
+    PastPending,
+    ServerError,
+    ServerUnavailable,
+    UnknownJob,
+    UnknownKind,
+)
 
 __all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
 
@@ -19,6 +27,7 @@ _PAGE: Final = 200
 _SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 45.0
 """A stream says something every 15 s; one that doesn't is dead."""
+_PAST_PENDING: Final = "urn:streamproc:problem:past-pending"
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 Json = dict[str, Any]
@@ -67,13 +76,13 @@ class Client:
         found: list[Json] = answer["events"]
         return found
 
-    async def jobs(
-        self, status: str | None, kind: str | None, limit: int | None, *, stalled: bool = False
-    ) -> AsyncIterator[Json]:
-        """The newest jobs, page by page; only those that are stalled, where that is asked for."""
-        wanted = {name: value for name, value in (("status", status), ("kind", kind)) if value is not None}
-        if stalled:
-            wanted["stalled"] = "true"
+    async def jobs(self, limit: int | None = None, **wanted: str | Sequence[str]) -> AsyncIterator[Json]:
+        """A list of jobs, page by page.
+
+        Args:
+            limit: at most so many.
+            wanted: parameters of ``GET /v1/jobs``, such as ``status``, ``label``, ``q`` and ``sort``.
+        """
         async for job in self._listed("jobs", wanted, limit):
             yield job
 
@@ -92,9 +101,11 @@ class Client:
                 raise UnknownKind(f"there are no jobs of kind {kind}") from error
             raise
 
-    async def _listed(self, what: str, wanted: dict[str, str], limit: int | None) -> AsyncIterator[Json]:
+    async def _listed(
+        self, what: str, wanted: Mapping[str, str | Sequence[str]], limit: int | None
+    ) -> AsyncIterator[Json]:
         left = limit
-        params: dict[str, str | int] = {**wanted}
+        params: dict[str, Any] = {**wanted}
         while left is None or left > 0:
             params["limit"] = _PAGE if left is None else min(_PAGE, left)
             async with self._request("GET", f"/v1/{what}", params=params) as response:
@@ -114,10 +125,14 @@ class Client:
         async with self._request("POST", "/v1/claims", content=body, headers=headers, timeout=timeout) as response:
             return await response.aread()
 
-    async def snapshot(self, job: str) -> bytes:
-        """A job's snapshot, as it is."""
-        async with self._request("GET", _path(job), job=job) as response:
-            return await response.aread()
+    async def snapshot(self, job: str, at: str | None = None) -> bytes:
+        """A job's snapshot, as it is; or as it was at an RFC 3339 time or a position."""
+        while True:
+            try:
+                async with self._request("GET", _path(job), job=job, params={"at": at} if at else None) as response:
+                    return await response.aread()
+            except PastPending:
+                continue  # each request folds more of a long history
 
     async def history(self, job: str) -> AsyncIterator[bytes]:
         """All events of a job: one line of JSON each."""
@@ -191,9 +206,11 @@ def problem_of(status: int, body: bytes, job: str | None = None) -> Exception:
         problem = msgspec.json.decode(body, type=Json)
     except msgspec.DecodeError:
         problem = {"detail": f"HTTP {status}, and not from a streamproc gateway"}
-    if status == 404 and job is not None:
-        return UnknownJob(f"there is no job {job}")
     refused = Refused(problem)
+    if status == 404 and job is not None:
+        return UnknownJob(str(problem.get("detail") or f"there is no job {job}"))
+    if problem.get("type") == _PAST_PENDING:
+        return PastPending(str(refused))
     if status == 503:
         return ServerUnavailable(f"the gateway can't serve now: {refused}")
     return ServerError(f"the gateway failed: {refused}") if status >= 500 else refused

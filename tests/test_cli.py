@@ -165,6 +165,51 @@ def test_jobs_filters_by_status(up: Up, namespace: str) -> None:
     assert f"{namespace}-a" not in ids
 
 
+def test_jobs_filters_sorts_and_searches(up: Up, namespace: str) -> None:
+    a, b, worker = f"{namespace}-a", f"{namespace}-b", f"w {namespace}"
+    emit(
+        up,
+        {"job": a, "type": "job.queued", "title": "Import of April", "labels": {"env": "prod"}, "owner": "ann"},
+        {"job": b, "type": "job.queued", "title": "Import of May", "labels": {"env": "test"}, "owner": "ann"},
+        {"job": b, "type": "job.started", "worker": worker},
+        {"job": a, "type": "job.failed", "worker": worker},
+    )
+
+    def listed(*arguments: str) -> list[str]:
+        found = invoke("jobs", "--url", up.gateway, "--search", namespace, "--json", *arguments)
+        assert found.exit_code == 0, found.stderr
+        return [json.loads(line)["job_id"] for line in found.stdout.splitlines()]
+
+    assert sorted(listed()) == [a, b]
+    assert listed("--sort", "-finished") == [a]
+    assert listed("--label", "env=prod", "--owner", "ann") == [a]
+    assert sorted(listed("--worker", worker, "--status", "failed", "--status", "started")) == [a, b]
+    assert listed("--search", f"{namespace} MAY") == [b]
+
+
+def test_jobs_says_where_there_are_none(up: Up, namespace: str) -> None:
+    nothing = invoke("jobs", "--url", up.gateway, "--search", f"{namespace}nothing")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "no job is as asked for" in nothing.stderr
+    assert invoke("jobs", "--url", up.gateway, "--search", f"{namespace}nothing", "--json").output == ""
+    refused = invoke("jobs", "--url", up.gateway, "--label", "env")
+    assert refused.exit_code == 2
+    assert "--label env: must be NAME=VALUE" in refused.stderr
+
+
+def test_show_at_a_moment_shows_the_job_as_it_was(up: Up, job: str) -> None:
+    for percent in (10, 20):
+        emit(up, {"job": job, "type": "job.progressed", "percent": percent})
+    first = json.loads(invoke("replay", job, "--url", up.gateway).stdout.splitlines()[0])
+    for moment in (first["position"], first["time"]):
+        then = json.loads(invoke("show", job, "--url", up.gateway, "--at", moment, "--json").stdout)
+        assert (then["percent"], then["position"]) == (10, first["position"])
+    assert "10.0" in invoke("show", job, "--url", up.gateway, "--at", first["position"]).stdout
+    before = invoke("show", job, "--url", up.gateway, "--at", "2020-01-01T00:00:00Z")
+    assert (before.exit_code, before.stderr) == (4, f"Error: there was no job {job} yet at 2020-01-01T00:00:00Z\n")
+    assert "RFC 3339" in invoke("show", job, "--url", up.gateway, "--at", "yesterday").stderr
+
+
 def test_jobs_lists_those_that_have_been_silent_for_longer_than_a_setting_allows(up: Up, namespace: str) -> None:
     silent, other = f"{namespace}-silent", f"{namespace}-other"
     emit(up, {"job": silent, "type": "job.started", "kind": "quick one"}, {"job": other, "type": "job.started"})

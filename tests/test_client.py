@@ -87,3 +87,24 @@ async def test_a_job_id_can_not_leave_its_place_in_the_path() -> None:
 
     with pytest.raises(UnknownJob):
         await client(handle).snapshot("../kinds?a")
+
+
+async def test_a_past_that_takes_several_requests_is_asked_for_again() -> None:
+    pending = httpx.Response(503, json={"type": "urn:streamproc:problem:past-pending", "detail": "so far"})
+    answers = [pending, pending, httpx.Response(200, content=b"{}")]
+    asked = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return answers[len(asked) - 1]
+
+    assert await client(handle).snapshot("a", "1-0") == b"{}"
+    assert asked == ["http://gateway/v1/jobs/a?at=1-0"] * 3
+
+
+async def test_what_is_asked_for_more_than_once_is_sent_so() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.url.params.get_list("label") == ["a:b", "c:d"]
+        return httpx.Response(200, json={"jobs": [{"job_id": "a"}], "next": None})
+
+    assert [job async for job in client(handle).jobs(3, label=["a:b", "c:d"], sort="created")] == [{"job_id": "a"}]

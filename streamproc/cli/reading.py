@@ -2,17 +2,17 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from streamproc.cli.options import Command, Failure, Setting, run
+from streamproc.cli.options import Command, Failure, Setting, run, say
 from streamproc.config import DEFAULT_PORT
+from streamproc.filters import ORDERS, STATUSES
 
 __all__ = ["jobs", "kinds", "replay", "show", "source", "watch"]
 
-_STATUSES: Final = ("queued", "started", "running", "paused", "finished", "failed", "canceled")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,43 +31,90 @@ def source(function: F) -> F:
 
 
 @click.command(cls=Command)
-@click.option("--status", cls=Setting, type=click.Choice(_STATUSES), help="Only those of this status.")
-@click.option("--kind", cls=Setting, help="Only those of this kind.")
-@click.option("--stalled", cls=Setting, is_flag=True, help="Only those that have been silent for too long.")
-@click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many, the newest first.")
+@click.option(
+    "--status", cls=Setting, type=click.Choice(STATUSES), multiple=True, help="Of this status, or of several."
+)
+@click.option("--kind", cls=Setting, help="Of this kind.")
+@click.option("--label", cls=Setting, metavar="NAME=VALUE", multiple=True, help="With this label, or all of these.")
+@click.option("--worker", cls=Setting, help="Whose latest report came from this worker.")
+@click.option("--owner", cls=Setting, help="Of this owner.")
+@click.option("--search", cls=Setting, metavar="WORDS", help="With words in the title or id that begin so.")
+@click.option("--stalled", cls=Setting, is_flag=True, help="Silent for too long.")
+@click.option(
+    "--sort",
+    cls=Setting,
+    type=click.Choice(tuple(ORDERS)),
+    default="-created",
+    help="By when jobs were created, started or ended, of those that have; with - the latest first.",
+)
+@click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many.")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a job.")
 @source
 def jobs(
-    status: str | None, kind: str | None, stalled: bool, limit: int, as_json: bool, url: str, namespace: str
+    status: tuple[str, ...],
+    kind: str | None,
+    label: tuple[str, ...],
+    worker: str | None,
+    owner: str | None,
+    search: str | None,
+    stalled: bool,
+    sort: str,
+    limit: int,
+    as_json: bool,
+    url: str,
+    namespace: str,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first; of several filters all must hold.
+
+    \b
+    streamproc jobs --status running --status paused
+    streamproc jobs --kind import --label env=prod --search april
+    streamproc jobs --status failed --sort -finished --limit 10
+    """
     from streamproc.access import open_client
+
+    labels = [each.replace("=", ":", 1) for each in label]
+    for each in label:
+        if "=" not in each:
+            raise click.UsageError(f"--label {each}: must be NAME=VALUE")
+    asked = {"status": status, "kind": kind, "label": labels, "worker": worker, "owner": owner, "q": search}
+    wanted = {name: value for name, value in asked.items() if value} | ({"stalled": "true"} if stalled else {})
 
     async def main() -> list[dict[str, Any]]:
         async with open_client(url, namespace) as client:
-            return [job async for job in client.jobs(status, kind, limit, stalled=stalled)]
+            return [job async for job in client.jobs(limit, sort=sort, **wanted)]
 
     found = run(main)
     if as_json:
         for job in found:
             click.echo(msgspec.json.encode(job))
-    else:
+    elif found:
         from streamproc.cli import bars
 
         bars.show(bars.jobs_table(found))
+    elif wanted or sort.strip("-") != "created":
+        say("no job is as asked for")
+    else:
+        say("there are no jobs yet; `streamproc run -- CMD` makes one of a command")
 
 
 @click.command(cls=Command)
 @click.argument("job")
+@click.option(
+    "--at",
+    cls=Setting,
+    metavar="MOMENT",
+    help="As it was then: a time (2026-11-22T09:30:00Z), or the position of an event as `streamproc replay` tells it.",
+)
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="The snapshot, as it is.")
 @source
-def show(job: str, as_json: bool, url: str, namespace: str) -> None:
-    """Show a job with its stages, units and indicators."""
+def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> None:
+    """Show a job with its stages, units and indicators: as it is, or as it was."""
     from streamproc.access import open_client
 
     async def main() -> bytes:
         async with open_client(url, namespace) as client:
-            return await client.snapshot(job)
+            return await client.snapshot(job, at)
 
     snapshot = run(main)
     if as_json:
