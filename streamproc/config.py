@@ -47,6 +47,11 @@ class Config(Struct, frozen=True, kw_only=True):
         max_open_each: likewise by one client; 0 is `max_open`.
         request_seconds: how long a request may take until its answer begins.
         max_body_bytes: the longest body of a request.
+        log_format: ``text`` for people, or ``json``: one object a line.
+        log_level: the least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
+        access_log: whether the gateway logs each request.
+        metrics_port: where on loopback a projector tells Prometheus what it counts; 0 takes a free port, None tells
+            nobody.
     """
 
     redis: str = f"redis://127.0.0.1:{DEFAULT_REDIS_PORT}/0"
@@ -69,6 +74,10 @@ class Config(Struct, frozen=True, kw_only=True):
     max_open_each: int = 0
     request_seconds: float = 120.0
     max_body_bytes: int = 8 * 1024 * 1024
+    log_format: str = "text"
+    log_level: str = "info"
+    access_log: bool = False
+    metrics_port: int | None = None
 
     @property
     def redis_shown(self) -> str:

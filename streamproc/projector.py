@@ -57,7 +57,7 @@ from streamproc.projection import AnyProjection, Stalls
 from streamproc.store import COMMIT, Commit, Store
 from streamproc.sweeper import Sweeper
 from streamproc.sweeps import Sweeps
-from streamproc.telemetry import COMMIT_SECONDS, DEAD_LETTERS, FOLD_SECONDS, FOLDED, PARTITIONS_DROPPED
+from streamproc.telemetry.projector import COMMIT_SECONDS, DEAD_LETTERS, FOLD_SECONDS, FOLDED, PARTITIONS_DROPPED
 
 __all__ = ["Projector", "run"]
 

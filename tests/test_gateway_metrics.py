@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
-from streamproc import telemetry
 from streamproc.gateway.measured import Measured
+from streamproc.telemetry import gateway, projector
 from tests.support.gateways import Service, messages, serving_with_projector
 from tests.support.running import eventually
 from tests.support.servers import Server
@@ -65,7 +65,7 @@ async def test_no_label_names_a_job(service: Service) -> None:
     await service.append({"job": "secretive", "type": "job.started", "kind": "secretive", "worker": "secretive"})
     await service.http.get("/v1/jobs/secretive?x=secretive")
     assert "secretive" not in (await service.http.get("/metrics")).text
-    assert "secretive" not in str(list(telemetry.PROJECTOR.collect()))
+    assert "secretive" not in str(list(projector.REGISTRY.collect()))
 
 
 async def test_partitions_tell_their_lag_events_and_dead_letters(service: Service) -> None:
@@ -96,16 +96,16 @@ async def test_a_partition_that_nobody_folds_lags(service: Service) -> None:
 
 async def test_projectors_count_and_time_what_they_fold(service: Service) -> None:
     names = ("events_folded_total", "fold_seconds_count", "commit_seconds_count", "events_buried_total")
-    before = [total(telemetry.PROJECTOR, name) for name in names]
+    before = [total(projector.REGISTRY, name) for name in names]
     await service.client.xadd(service.keys.of("a").log, {"e": "no event"})
     await service.append(*[{"job": "a", "type": "job.noted"}] * 10)
 
     async def counted() -> bool:
-        return total(telemetry.PROJECTOR, names[0]) == before[0] + 10
+        return total(projector.REGISTRY, names[0]) == before[0] + 10
 
     await eventually(counted)
     folded, folds, commits, dead = (
-        total(telemetry.PROJECTOR, name) - old for name, old in zip(names, before, strict=True)
+        total(projector.REGISTRY, name) - old for name, old in zip(names, before, strict=True)
     )
     assert (folded, dead) == (10, 1)
     assert 1 <= commits == folds <= 11
@@ -115,7 +115,7 @@ async def test_clients_that_wait_are_counted_while_they_do(service: Service) -> 
     await service.append({"job": "a", "type": "job.started"})
 
     def clients() -> float:
-        return telemetry.GATEWAY.get_sample_value("streamproc_clients", {"transport": "sse"}) or 0.0
+        return gateway.REGISTRY.get_sample_value("streamproc_clients", {"transport": "sse"}) or 0.0
 
     before = clients()
     async with service.http.stream("GET", "/v1/jobs/a/stream") as response:
@@ -155,7 +155,7 @@ async def test_what_breaks_counts_as_500() -> None:
 
     def count() -> float:
         labels = {"method": "other", "route": "other", "status": "500"}
-        return telemetry.GATEWAY.get_sample_value("streamproc_requests_total", labels) or 0.0
+        return gateway.REGISTRY.get_sample_value("streamproc_requests_total", labels) or 0.0
 
     before = count()
     with pytest.raises(ZeroDivisionError):

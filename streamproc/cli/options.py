@@ -1,5 +1,6 @@
 """Flags, their variables and the file of settings; how a command is run and how it fails."""
 
+import logging
 import sys
 import tomllib
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ import anyio
 import click
 
 from streamproc.auth import read_auth
+from streamproc.cli.logs import FORMATS, LEVELS, JsonLines
 from streamproc.config import Config
 from streamproc.errors import (
     CallerError,
@@ -23,6 +25,8 @@ __all__ = ["REFUSED", "Command", "Commands", "Failure", "Setting", "config_of", 
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
+_logger = logging.getLogger("streamproc")
 
 FAILED: Final = 1
 REFUSED: Final = 2
@@ -166,6 +170,13 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
         "metavar": "ADDRESS",
         "help": "A proxy, or a network of them, that says truly whom it asks for by X-Forwarded-For.",
     },
+    "log_format": {"type": click.Choice(FORMATS), "help": "What is logged on stderr: for people, or JSON."},
+    "log_level": {"type": click.Choice(LEVELS), "help": "The least that is logged."},
+    "access_log": {"is_flag": True, "help": "Log each request: its route, status and milliseconds."},
+    "metrics_port": {
+        "type": click.IntRange(0, 65535),
+        "help": "Tell Prometheus at this port of loopback what is folded; 0 takes a free one.",
+    },
     "rate_limit": {
         "metavar": "RATES",
         "help": "How many requests each client may make, such as 20/second;600/minute.  [default: any number]",
@@ -226,8 +237,11 @@ def _raise_the_first(group: BaseExceptionGroup[BaseException]) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Talk, on stderr: stdout is for data."""
-    click.echo(text, err=True)
+    """Talk, on stderr: stdout is for data. Where the log is JSON, it is a line of it."""
+    if any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers):
+        _logger.info(text)
+    else:
+        click.echo(text, err=True)
 
 
 def warn(text: str) -> None:

@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import anyio
 import msgspec
 from anyio.abc import Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from projections import ESTIMATOR, SNAPSHOT
 from streamproc import gateway
@@ -20,10 +22,11 @@ from streamproc.cli.stopping import Stopping
 from streamproc.config import Config
 from streamproc.embedded import Durability, EmbeddedServer, embedded_server
 from streamproc.errors import ServerError
+from streamproc.telemetry.gateway import REGISTRY
 
 __all__ = ["Addresses", "Embedding", "running"]
 
-_PROJECTORS: Final = ("redis", "namespace", "partitions", "lease_seconds", "cache_bytes")
+_PROJECTORS: Final = ("redis", "namespace", "partitions", "lease_seconds", "cache_bytes", "log_format", "log_level")
 """The settings that are theirs, besides `stall_seconds`."""
 _STOP_SECONDS: Final = 10.0
 _FIRST_DELAY: Final = 0.5
@@ -69,7 +72,9 @@ async def running(
             )
             config = msgspec.structs.replace(config, redis=server.url)
         await require_fit(config)
-        await parts.enter_async_context(_projectors(config, projectors, stopping))
+        counts = Path(parts.enter_context(TemporaryDirectory(prefix="streamproc-counts-")))
+        parts.enter_context(_shown(counts))
+        await parts.enter_async_context(_projectors(config, projectors, stopping, counts))
         url = await parts.enter_async_context(_gateway(config, stopping))
         if server is not None:
             server.announce(url)
@@ -96,22 +101,38 @@ async def _gateway(config: Config, stopping: Stopping) -> AsyncIterator[str]:
             tasks.cancel_scope.cancel()
 
 
+@contextmanager
+def _shown(counts: Path) -> Iterator[None]:
+    """Show beside what the gateway counts what the projectors do, each in files of this folder."""
+    collector = MultiProcessCollector(REGISTRY, str(counts))  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(collector)
+
+
+def _forget(counts: Path, pid: int) -> None:
+    """What a process counted goes with it: to Prometheus its counters begin anew."""
+    for file in counts.glob(f"*_{pid}.db"):
+        file.unlink()
+
+
 @asynccontextmanager
-async def _projectors(config: Config, count: int, stopping: Stopping) -> AsyncIterator[None]:
+async def _projectors(config: Config, count: int, stopping: Stopping, counts: Path) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         for _ in range(count):
-            await tasks.start(_keep_one_running, config, stopping)
+            await tasks.start(_keep_one_running, config, stopping, counts)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _keep_one_running(config: Config, stopping: Stopping, *, task_status: TaskStatus[None]) -> None:
+async def _keep_one_running(config: Config, stopping: Stopping, counts: Path, *, task_status: TaskStatus[None]) -> None:
     """Run a projector, and another when it ends. The first has to start; being cancelled stops it."""
     delay = _FIRST_DELAY
     ready = False
     while True:
         since = anyio.current_time()
-        async with _projector(config, stopping) as process:
+        async with _projector(config, stopping, counts) as process:
             if await _says_ready(process) and not ready:
                 ready = True
                 task_status.started()
@@ -126,11 +147,11 @@ async def _keep_one_running(config: Config, stopping: Stopping, *, task_status: 
 
 
 @asynccontextmanager
-async def _projector(config: Config, stopping: Stopping) -> AsyncIterator[Process]:
+async def _projector(config: Config, stopping: Stopping, counts: Path) -> AsyncIterator[Process]:
     """A projector's process. Leaving stops it: it commits what it has read, and gives its partitions back."""
     process = await anyio.open_process(
         [sys.executable, "-m", "streamproc", "projector", "--json", "--until-stdin-closes"],
-        env=os.environ | _variables(config),
+        env=os.environ | _variables(config) | {"PROMETHEUS_MULTIPROC_DIR": str(counts)},
         stderr=None,
         start_new_session=True,  # the terminal's Ctrl-C is for us, and we stop things in order
     )
@@ -142,6 +163,7 @@ async def _projector(config: Config, stopping: Stopping) -> AsyncIterator[Proces
                 process.terminate()
             await stopping.patiently(_STOP_SECONDS, process.wait)
         await process.aclose()  # kills what is still there
+        _forget(counts, process.pid)
 
 
 def _variables(config: Config) -> dict[str, str]:

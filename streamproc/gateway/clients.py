@@ -20,7 +20,7 @@ from streamproc.gateway.followers import Follower
 from streamproc.gateway.identity import Identity, sees
 from streamproc.gateway.messages import Format
 from streamproc.gateway.places import Places
-from streamproc.telemetry import CLIENTS_DROPPED
+from streamproc.telemetry.gateway import CLIENTS_DROPPED
 
 __all__ = ["Client"]
 

@@ -21,7 +21,7 @@ from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
 from streamproc.hub import Watch
 from streamproc.position import key
-from streamproc.telemetry import APPENDED
+from streamproc.telemetry.gateway import APPENDED
 from streamproc.wire import decode
 
 __all__ = ["post_job"]

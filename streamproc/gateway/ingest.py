@@ -19,7 +19,7 @@ from streamproc.gateway.identity import identity_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
-from streamproc.telemetry import APPENDED
+from streamproc.telemetry.gateway import APPENDED
 from streamproc.wire import decode
 
 __all__ = ["MEDIA_TYPES", "post_events"]

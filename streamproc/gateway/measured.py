@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamproc import telemetry
+from streamproc.telemetry import gateway as telemetry
 
 __all__ = ["Measured"]
 

@@ -9,9 +9,9 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamproc import telemetry
 from streamproc.gateway.backend import Backend
 from streamproc.inspection import PartitionReport
+from streamproc.telemetry.gateway import REGISTRY
 
 __all__ = ["get_metrics"]
 
@@ -20,7 +20,7 @@ async def get_metrics(request: Request) -> Response:
     """The metrics, in the text format or by ``Accept`` as OpenMetrics."""
     backend: Backend = request.app.state.backend
     registry = CollectorRegistry()
-    registry.register(telemetry.GATEWAY)
+    registry.register(REGISTRY)
     registry.register(_Partitions(await backend.get().inspector.partitions()))
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), 200, {"cache-control": "no-store"}, media_type)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from streamproc.errors import ServerError
 from streamproc.gateway.connections import connection_of
-from streamproc.telemetry import CLIENTS_DROPPED
+from streamproc.telemetry.gateway import CLIENTS_DROPPED
 
 __all__ = ["Streaming", "Write"]
 
