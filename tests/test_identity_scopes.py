@@ -92,3 +92,10 @@ async def test_a_job_outside_of_the_limits_is_not_there(server_url: str, namespa
             for path_ in ("", "/units", "/events", "/stream"):
                 async with http.stream("GET", f"/v1/jobs/mine-1{path_}", headers=bearer(key_of(name))) as response:
                     assert response.status_code == 200, (name, path_)
+
+
+def test_the_documents_tell_every_route_with_its_scope() -> None:
+    text = (Path(__file__).parent.parent / "docs/identity.md").read_text()
+    told = set(re.findall(r"^\| `([A-Z]+ /\S*)` \| `?([a-z:]+)`? \|$", text, re.MULTILINE))
+    routes = {(f"{each.method} {re.sub(r':[a-z]+}', '}', each.path)}", each.scope or "none") for each in ROUTES}
+    assert told == routes
