@@ -129,9 +129,12 @@ def _active(state: State, now: int) -> None:
 def _moved(state: State, position: str) -> None:
     """Progress is reported for the first time, or after a while: was it silent for longer than ever?"""
     now = millis(position)
-    _active(state, now)
     path, second = state.path, now // 1000
-    path.gap = max(path.gap, 1000 * (second - _last(state, now)))
+    if path.started is None or path.since is not None:
+        _active(state, now)
+    gap = 1000 * (second - _last(state, now))
+    if gap > path.gap:
+        path.gap = gap
     state.last = position
     state.until = str(second + path.gap // 1000 + 1) if second >= _TEN_DIGITS else ""
 

@@ -14,13 +14,17 @@ from streamproc.projection import millis
 
 __all__ = ["MAX_PATH_STAGES", "Place", "State", "report_of"]
 
-TENTHS: Final = 10
 MAX_PATH_STAGES: Final = 200
 _MANY: Final = 20
 """So many indicators are summed up at each of their events; more of them only now and then."""
-_INFINITE: Final = float("inf")
-_LEAST: Final = 5e-324
-"""The least number above 0."""
+_BOUNDS: Final = (
+    (float("-inf"), 10.0),
+    *((10.0 * tenths, 10.0 * tenths + 10) for tenths in range(1, 9)),
+    (90.0, float("inf")),
+)
+"""Between which percents so many tenths are reached, 9 at most."""
+_ANY: Final = float("-inf"), 5e-324
+"""The same before the first report of any progress: up to the least number above 0."""
 
 
 class Place:
@@ -31,14 +35,7 @@ class Place:
     def __init__(self, stage: StagePath) -> None:
         self.stage = stage
         self.size = stage.size
-        self.bound()
-
-    def bound(self) -> None:
-        reached = len(self.stage.tenths)
-        self.low = 10.0 * reached if reached else -_INFINITE
-        self.high = 10.0 * (reached + 1) if reached < TENTHS - 1 else _INFINITE
-        if self.stage.first is None:
-            self.low, self.high = -_INFINITE, _LEAST  # any progress is the first
+        self.low, self.high = _ANY if stage.first is None else _BOUNDS[len(stage.tenths)]
 
 
 class State:
@@ -177,7 +174,7 @@ def _place(state: State, name: str, position: str) -> Place | None:
         stage = place.stage
         stage.ended = stage.outcome = stage.first = None
         stage.tenths = []
-        place.bound()
+        place.low, place.high = _ANY
     return place
 
 
@@ -186,9 +183,9 @@ def _reach(state: State, place: Place, position: str, percent: float) -> None:
     if stage.first is None and 0 < percent < 100:
         stage.first = clock, round(percent, 2)
     tenths = stage.tenths
-    reached = int(min(99.0, max(0.0, percent)) // TENTHS)
+    reached = 0 if percent < 10 else 9 if percent >= 90 else int(percent // 10)
     if reached > len(tenths):
         tenths += [clock] * (reached - len(tenths))
     else:
         del tenths[reached:]  # the total has grown, or it was begun again
-    place.bound()
+    place.low, place.high = _ANY if stage.first is None else _BOUNDS[reached]
