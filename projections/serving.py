@@ -167,23 +167,25 @@ def steady(found: Estimate, now: int, shown: Shown | None) -> Shown | None:
     """The finish instants to show: each as it was shown before, or no further from it than it must be.
 
     There is a band around each fresh one, in which one is about as good as the other: 5 %, 2 s, or a part of the
-    interval. What was shown stays within it, and moves to its edge otherwise.
+    interval. What was shown stays within it, and moves to its edge otherwise; but where `p50` turns out earlier by more
+    than that, it is shown as it is.
     """
     if found.p50 is None or found.p90 is None or found.reason is not None:
         return None
     if shown is None:
         return Shown(now + found.p50, now + found.p90)
     spread = log(max(found.p90, 1.0) / max(found.p50, 1.0)) / _AT_P90
-    p50 = now + _near(shown.p50 - now, found.p50, _LATER * spread, _EARLIER * spread)
-    return Shown(p50, max(p50, now + _near(shown.p90 - now, found.p90, 0.0, _EARLIER * spread)))
+    low, high = _band(found.p50, _LATER * spread, _EARLIER * spread)
+    p50 = found.p50 if shown.p50 - now > high else max(low, shown.p50 - now)
+    low, high = _band(found.p90, 0.0, _EARLIER * spread)
+    p90 = min(high, max(low, shown.p90 - now))
+    return Shown(now + p50, now + max(p50, p90))
 
 
-def _near(old: float, left: float, later: float, earlier: float) -> float:
-    """What was shown to remain, drawn into the band around what does."""
+def _band(left: float, later: float, earlier: float) -> tuple[float, float]:
+    """What may be shown of what remains, where it turned out later or earlier than was shown."""
     about = max(_TOLERANCE * left, min(_TOLERANCE_MS, 0.5 * left))
-    low = min(left - about, left * exp(-later))
-    high = max(left + about, left * exp(min(earlier, _MOST_EARLIER)))
-    return max(low, min(high, old))
+    return min(left - about, left * exp(-later)), max(left + about, left * exp(min(earlier, _MOST_EARLIER)))
 
 
 def _start(facts: _Stored, waits: list[int], now: int) -> Instants | None:
