@@ -69,7 +69,7 @@ class Eta:
             return
         if position < state.until:
             state.last = position
-        else:
+        elif folded.job.status != "paused":  # what still comes in then doesn't set its clock going
             _moved(state, position)
         if mark is None:  # else there was no room for what it tells of
             report(state, event, position, folded)

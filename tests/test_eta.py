@@ -113,6 +113,16 @@ def test_the_clock_stands_while_the_job_is_paused_or_stalled(log: Log) -> None:
     assert run.stages[0].tenths == [2000, 2000]
 
 
+def test_what_still_comes_in_while_a_job_stands_still_does_not_set_its_clock_going(log: Log) -> None:
+    log(0, "job.started", kind="k")
+    log(1, "job.paused")
+    log(2, "job.progressed", percent=30)
+    log(21, "job.resumed")
+    log(22, "job.finished")
+    (run,) = log.runs("k")
+    assert (run.duration, run.stages[0].tenths) == (2000, [1000, 1000, 1000])
+
+
 def test_the_clock_stands_while_a_job_is_back_in_the_queue(log: Log) -> None:
     log(0, "job.queued", kind="k")
     log(1, "job.claimed", worker="w", lease_seconds=5)
