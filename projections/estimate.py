@@ -3,7 +3,7 @@
 `estimate` is pure, and is worked out where it is served. See `projections.kinds` for how it comes about.
 """
 
-from math import erfc, exp, log, sqrt
+from math import erfc, exp, expm1, log, sqrt
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
@@ -26,6 +26,8 @@ _AT_LEVEL: Final = _NORMAL.inv_cdf(LEVEL)
 _AT_P90: Final = _NORMAL.inv_cdf(0.9)
 _LEAST_SPREAD: Final = 0.02
 _LEAST_LEFT: Final = 0.02
+_FAR: Final = 6.0
+"""Beyond so many standard deviations a normal distribution is as good as its tail."""
 
 
 class StageFacts(Struct, frozen=True):
@@ -140,7 +142,7 @@ def _ms(logarithm: float) -> float:
 def _by_history_alone(kind: Kind, whole: float, clock: float) -> Estimate:
     """The job has said nothing of how far it is."""
     blend = kind.blend(0.0, [whole, None, None])
-    return _interval(kind, _ms(blend.pace), blend.spread, clock, 0.0, "history")
+    return _interval(kind, _ms(blend.pace), blend.spread, clock, clock, "history")
 
 
 def _interval(kind: Kind, left: float, spread: float, silent: float, gone: float, basis: str) -> Estimate:
@@ -161,12 +163,15 @@ def _interval(kind: Kind, left: float, spread: float, silent: float, gone: float
 
 def _yet(typical: float, spread: float, q: float, silent: float, gone: float) -> float:
     """A quantile of a lognormal less the silence, where it is longer; and less no more than `gone` without that."""
-    z = (log(max(silent, 1.0)) - typical) / spread
-    longer = 0.5 * erfc(min(z, 30.0) / sqrt(2))  # the chance of it
     bare = exp(min(40.0, typical - spread * _NORMAL.inv_cdf(1 - q)))
-    if longer > 1 - 1e-9:
-        return max(bare - gone, _LEAST_LEFT * bare)
-    given = exp(min(40.0, typical - spread * _NORMAL.inv_cdf((1 - q) * longer))) - silent
+    z = (log(max(silent, 1.0)) - typical) / spread
+    if z < -_FAR:
+        given = bare - silent
+    elif z > _FAR:
+        given = silent * expm1(-spread / z * log(1 - q))  # what the tail comes to
+    else:
+        longer = 0.5 * erfc(z / sqrt(2))  # the chance of it
+        given = exp(min(40.0, typical - spread * _NORMAL.inv_cdf((1 - q) * longer))) - silent
     return max(given, bare - gone, _LEAST_LEFT * bare)
 
 

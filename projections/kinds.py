@@ -175,8 +175,9 @@ class Kind:
         for trial in self.trials(run):
             blend = self._weigh(self._moments(trial.at), trial.guesses)
             self._standard.append((trial.standard(blend), trial.weight))
-            if trial.errors is not None:
-                self._errors[trial.at].learn(*trial.errors)
+            errors = trial.errors
+            if errors is not None:
+                self._errors[trial.at].learn(*errors)
         del self._standard[:-_KEPT_ERRORS]
         self._quantiles = None
         for stage in run.stages:
