@@ -75,8 +75,8 @@ def decode(payload: bytes) -> Event:
     """
     if len(payload) > MAX_EVENT_BYTES:
         raise InvalidEvent(f"is {len(payload):,} bytes; an event is at most {MAX_EVENT_BYTES:,}")
-    brackets = payload.count(_BRACE) + (payload.count(_BRACKET) if _BRACKET in payload else 0)
-    if brackets > MAX_DEPTH:
+    nested = payload.rfind(_BRACE) > 0 or _BRACKET in payload
+    if nested and payload.count(_BRACE) + payload.count(_BRACKET) > MAX_DEPTH:
         _check_depth(payload)
     try:
         event = _decoder.decode(payload)
