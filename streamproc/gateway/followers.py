@@ -109,9 +109,12 @@ class Snapshots(Follower):
         if ended is not None and ended is not self._ended and ended.place < live.place and not self._has(ended):
             live = ended  # the job was begun anew since: its end isn't skipped for that
         if not self._has(live):
-            pieces.append(await self.channel.shown(self.client.form, live))
+            pieces.append(await self._shown(live))
             self.place = live.place
         return pieces + self._end(live) if live.final else pieces
+
+    async def _shown(self, live: Live) -> bytes:
+        return await self.channel.shown(self.client.form, live)
 
     def _has(self, live: Live) -> bool:
         return self.place is not None and live.place <= self.place

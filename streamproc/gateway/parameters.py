@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from streamproc.errors import InvalidEvent, InvalidPosition, UnknownJob
 from streamproc.gateway.problems import Problem
@@ -28,7 +28,7 @@ __all__ = [
 _LONGEST_NAME: Final = 256
 
 
-def job_of(request: Request) -> str:
+def job_of(request: HTTPConnection) -> str:
     """The job of the path. Raises `UnknownJob` where none can have that id."""
     job = request.path_params["job"]
     try:

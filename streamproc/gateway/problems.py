@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from streamproc.errors import InvalidEvent, InvalidPosition, JobConflict, ServerError, UnknownJob, UnknownKind
 
-__all__ = ["HANDLERS", "Problem", "problem_of"]
+__all__ = ["HANDLERS", "REFUSAL", "Problem", "Refusal", "problem_of"]
 
 _RETRY_AFTER: Final = {"retry-after": "1"}
 """Seconds: a server that is gone is asked again soon."""
@@ -54,6 +54,12 @@ class Problem(Exception):
         return Response(body, self.status, self.headers, "application/problem+json")
 
 
+Refusal = Callable[[Problem], bytes]
+"""Makes the JSON that tells of a problem."""
+REFUSAL: Final = "streamproc.refusal"
+"""Where the scope of a request holds that of its route, if that isn't RFC 9457's."""
+
+
 def problem_of(error: Exception) -> Problem:
     """What an error means to who asked."""
     match error:
@@ -79,7 +85,10 @@ def problem_of(error: Exception) -> Problem:
 
 
 async def _handle(connection: HTTPConnection, error: Exception) -> Response:
-    response = problem_of(error).response()
+    problem, refusal = problem_of(error), connection.scope.get(REFUSAL)
+    response = problem.response()
+    if refusal is not None:
+        response = Response(refusal(problem), problem.status, problem.headers, "application/json")
     if isinstance(connection, WebSocket):
         await connection.send_denial_response(response)  # Starlette sends none by itself
     return response
