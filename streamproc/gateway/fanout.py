@@ -3,9 +3,9 @@
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,10 +15,11 @@ from streamproc.gateway.channels import Channel
 from streamproc.gateway.clients import Client
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.followers import Events, Snapshots
+from streamproc.gateway.places import Start
 from streamproc.hub import Hub, Watch
 from streamproc.position import Token, key
 
-__all__ = ["Fanout", "Start"]
+__all__ = ["Fanout"]
 
 _TICK_SECONDS: Final = 1.0
 _AT_ONCE: Final = 200
@@ -26,18 +27,7 @@ _AT_ONCE: Final = 200
 _DRAIN_STEP_SECONDS: Final = 0.01
 
 
-class Start(NamedTuple):
-    """Where a client begins with a job.
-
-    Args:
-        token: what it has; None where that is nothing.
-        exact: the token's position is that of an event of the job.
-        reason: why it starts over, if that is known.
-    """
-
-    token: Token | None = None
-    exact: bool = True
-    reason: str | None = None
+Viewer = Callable[[Client, Channel, Token | None, str | None], Snapshots]
 
 
 class Fanout:
@@ -82,13 +72,16 @@ class Fanout:
 
     # Who follows what --------------------------------------------------------------------------------------------
 
-    async def follow(self, client: Client, wanted: Mapping[str, Start], *, lossless: bool) -> None:
+    async def follow(
+        self, client: Client, wanted: Mapping[str, Start], *, lossless: bool, viewer: Viewer = Snapshots
+    ) -> None:
         """Let a client follow jobs too, known or not. Where it can't go on from where it was it is told so.
 
         Args:
             client: that isn't following any of them.
             wanted: the jobs, and where it begins with each.
             lossless: every event, and not the newest snapshot.
+            viewer: makes who follows snapshots.
 
         Raises:
             ServerError: one can't be watched. It follows none of them then.
@@ -102,7 +95,7 @@ class Fanout:
             self._release(*channels)
             raise
         self.clients.add(client)
-        make = Events if lossless else Snapshots
+        make = Events if lossless else viewer
         for channel, reason in zip(channels, reasons, strict=True):
             follower = client.followers[channel.job] = make(client, channel, wanted[channel.job].token, reason)
             channel.add(follower)
@@ -122,10 +115,6 @@ class Fanout:
         for channel in channels:
             channel.holders += 1
         return channels
-
-    def partition(self, job: str) -> int:
-        """Where a job lives."""
-        return self.hub.partition(job)
 
     def _release(self, *channels: Channel) -> None:
         for channel in channels:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -22,13 +22,27 @@ from streamproc.position import Token, key
 if TYPE_CHECKING:
     from streamproc.gateway.followers import Follower
 
-__all__ = ["Horizons", "Places"]
+__all__ = ["Horizons", "Places", "Start"]
 
 Horizons = Callable[[], Mapping[int, Token]]
 """Up to where all that the client follows is known, by partition."""
 
 _MOST_CHARACTERS: Final = 4096
 _START: Final = (0, 0)
+
+
+class Start(NamedTuple):
+    """Where a client begins with a job.
+
+    Args:
+        token: what it has; None where that is nothing.
+        exact: the token's position is that of an event of the job.
+        reason: why it starts over, if that is known.
+    """
+
+    token: Token | None = None
+    exact: bool = True
+    reason: str | None = None
 
 
 class _Packed(Struct, array_like=True):
@@ -67,6 +81,7 @@ class Places:
         self._horizons: Mapping[int, Token] = {}
         self._bases: dict[int, tuple[str, Place]] = {}
         self._ahead: dict[str, Place] = {}
+        self._gone: set[int] = set()
 
     # Where a client goes on --------------------------------------------------------------------------------------
 
@@ -93,25 +108,26 @@ class Places:
         """Those that have a base."""
         return {partition for partition, (_, place) in self._bases.items() if place != _START}
 
-    def beyond(self, cursors: Mapping[int, Token]) -> set[int]:
-        """The partitions whose bases are of another life, or beyond where their cursors are."""
-        return {
-            partition
-            for partition, (life, place) in self._bases.items()
-            if partition in cursors
-            and (life != cursors[partition].incarnation or place > key(cursors[partition].position))
-        }
+    def check(self, cursors: Mapping[int, Token]) -> None:
+        """Start over with the partitions whose bases are of another life, or beyond where their cursors are."""
+        for partition, (life, place) in list(self._bases.items()):
+            cursor = cursors.get(partition)
+            if cursor is not None and (life != cursor.incarnation or place > key(cursor.position)):
+                self.forget(partition)
+                self._gone.add(partition)
 
     def forget(self, partition: int) -> None:
         """Of this one the past isn't what it was."""
         self._bases.pop(partition, None)
 
-    def start(self, job: str, partition: int) -> tuple[Token | None, bool]:
-        """Where to go on with a job, and whether the client has an event of it there."""
-        life, base = self._bases.get(partition, ("", _START))
+    def start(self, job: str, partition: int) -> Start:
+        """Where to go on with a job."""
         ahead = self._ahead.pop(job, _START)
+        if partition in self._gone:
+            return Start(None, reason="past")
+        life, base = self._bases.get(partition, ("", _START))
         place = max(base, ahead)
-        return (None if place == _START else Token(life, f"{place[0]}-{place[1]}")), ahead > base
+        return Start(None if place == _START else Token(life, f"{place[0]}-{place[1]}"), ahead > base)
 
     # What it is sent ---------------------------------------------------------------------------------------------
 

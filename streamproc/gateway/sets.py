@@ -16,7 +16,8 @@ from streamproc.errors import ServerError
 from streamproc.filters import ORDERS, STATUSES, Filter
 from streamproc.gateway import messages
 from streamproc.gateway.clients import Client
-from streamproc.gateway.fanout import Fanout, Start
+from streamproc.gateway.fanout import Fanout
+from streamproc.gateway.places import Start
 from streamproc.listing import Listing
 from streamproc.position import Token
 
@@ -50,19 +51,27 @@ class MovingSet:
         self._wanted = wanted
         self._active = replace(wanted, statuses=wanted.statuses or _ACTIVE)
         self._newest: set[str] | None = None
+        self._known = False
         self._looking = anyio.Lock()
 
     def member(self, client: Client, *, lossless: bool) -> "Member":
-        """Somebody who is to follow it."""
-        return Member(self._fanout, self, client, lossless=lossless)
+        """Somebody who is to follow it, until `end`."""
+        member = Member(self._fanout, self, client, lossless=lossless)
+        self.members.add(member)
+        return member
+
+    async def begin(self) -> None:
+        """Look it up, where that has not been done. Raises `ServerError`."""
+        async with self._looking:
+            if not self._known:
+                await self.look()
 
     async def look(self) -> None:
-        """Look it up. Raises `ServerError`."""
-        async with self._looking:
-            horizons = self._fanout.hub.horizons
-            active = {job for job, _ in (await self._listing.page(self._active, _NEWEST, None, MOST_JOBS)).jobs}
-            self.jobs = active | await self._passed_by()
-            self.horizons = horizons
+        """Look it up again. Raises `ServerError`."""
+        horizons = self._fanout.hub.horizons
+        active = {job for job, _ in (await self._listing.page(self._active, _NEWEST, None, MOST_JOBS)).jobs}
+        self.jobs = active | await self._passed_by()
+        self.horizons, self._known = horizons, True
 
     async def _passed_by(self) -> set[str]:
         """Jobs that are new since the last look-up, whatever has become of them."""
@@ -90,19 +99,23 @@ class Member:
         self._moving = moving
         self._client = client
         self._lossless = lossless
+        self._begun = False
         self._joined: set[str] = set()
         self._updating = anyio.Lock()
 
     async def begin(self) -> list[str]:
         """Follow the jobs that are in the set. Returns them. Raises `ServerError`."""
-        await self._moving.look()
-        self._moving.members.add(self)
         async with self._updating:
-            return await self._join()
+            await self._moving.begin()
+            jobs = await self._join()
+            self._begun = True
+            return jobs
 
     async def update(self) -> None:
         """Follow those that have joined, and leave those that have left. Raises `ServerError`."""
         async with self._updating:
+            if not self._begun:
+                return
             for job in self._joined - self._moving.jobs:
                 self._leave(job)
             for job in await self._join():
@@ -128,10 +141,7 @@ class Member:
 
     def _start(self, job: str) -> Start:
         places = self._client.places
-        if places is None:
-            return Start()
-        token, exact = places.start(job, self._fanout.partition(job))
-        return Start(token, exact)
+        return Start() if places is None else places.start(job, self._fanout.hub.partition(job))
 
     def _leave(self, job: str) -> None:
         """Let a job go; one that has ended stays until the client has been told."""

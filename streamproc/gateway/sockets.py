@@ -13,17 +13,18 @@ from streamproc.gateway import messages
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.clients import Client
 from streamproc.gateway.connections import connection_of
-from streamproc.gateway.fanout import Start
 from streamproc.gateway.identity import identity_of
 from streamproc.gateway.lists import filter_of
 from streamproc.gateway.parameters import token_of
+from streamproc.gateway.places import Start
 from streamproc.gateway.problems import Problem, problem_of
 from streamproc.gateway.sets import MOST_JOBS, Member
 from streamproc.wire import check_job_id
 
-__all__ = ["get_socket"]
+__all__ = ["CLOSE", "get_socket"]
 
-_CLOSE: Final = {"stopping": 1012, "age": 1001, "slow": 1013, "expired": 3000}
+CLOSE: Final = {"stopping": 1012, "age": 1001, "slow": 1013, "expired": 3000}
+"""By why a client's stream is over; 1000 otherwise."""
 _NO_JSON: Final = 1007
 _MOST_SETS: Final = 16
 Mode = Literal["snapshots", "events"]
@@ -83,7 +84,7 @@ async def get_socket(socket: WebSocket) -> None:
     finally:
         conversation.end()
         opened.fanout.drop(client)
-    code = _CLOSE.get(client.reason or "", 1000)
+    code = CLOSE.get(client.reason or "", 1000)
     if client.reason != "gone":
         with anyio.move_on_after(1.0):
             await socket.close(code, client.reason)
@@ -171,9 +172,12 @@ class _Conversation:
         wanted = filter_of(request, identity)
         what = (query, identity.kinds, identity.owners, identity.jobs)
         member = self._opened.sets.of(what, wanted).member(self.client, lossless=mode == "events")
-        jobs = await member.begin()
         self._sets[query] = member
-        return jobs
+        try:
+            return await member.begin()
+        except BaseException:
+            self._sets.pop(query).end()
+            raise
 
     def _unsubscribed(self, asked: Unsubscribe) -> list[str]:
         if asked.filter is not None:

@@ -15,11 +15,10 @@ from streamproc.gateway import messages
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.clients import Client
 from streamproc.gateway.connections import connection_of
-from streamproc.gateway.fanout import Start
 from streamproc.gateway.identity import check_seen, identity_of
 from streamproc.gateway.lists import filter_of
 from streamproc.gateway.parameters import choice, invalid, job_of, last_event_id, texts
-from streamproc.gateway.places import Places
+from streamproc.gateway.places import Places, Start
 from streamproc.gateway.sets import MOST_JOBS
 from streamproc.wire import check_job_id
 
@@ -109,7 +108,8 @@ async def _named(request: Request) -> Response:
     jobs, lossless = _jobs(request), _lossless(request)
     places = Places("\n".join(jobs), jobs, lambda: opened.hub.horizons)
     client = _client(request, places)
-    wanted = await _starts(opened, places, _resumed(request), jobs)
+    await _resume(request, opened, places)
+    wanted = {job: places.start(job, opened.hub.partition(job)) for job in jobs}
     await opened.fanout.follow(client, wanted, lossless=lossless)
     unknown = [job for job in jobs if client.followers[job].is_unknown]
     first = messages.sse_of_many("unknown", messages.names(unknown), None, None) if unknown else b""
@@ -124,9 +124,9 @@ async def _moving(request: Request) -> Response:
     what = (urlencode(sorted(query)), identity.kinds, identity.owners, identity.jobs)
     moving = opened.sets.of(what, filter_of(request, identity))
     places = Places(what[0], (), lambda: moving.horizons)
+    await _resume(request, opened, places)
     client = _client(request, places, endless=True)
     member = moving.member(client, lossless=lossless)
-    await _starts(opened, places, _resumed(request), [])
 
     def release(client: Client) -> None:
         member.end()
@@ -140,23 +140,16 @@ async def _moving(request: Request) -> Response:
     return LiveResponse(client, release, messages.sse_of_many("jobs", messages.names(jobs), None, None))
 
 
-async def _starts(opened: Opened, places: Places, token: str | None, jobs: list[str]) -> dict[str, Start]:
-    """Where to begin with each job."""
+async def _resume(request: Request, opened: Opened, places: Places) -> None:
+    """Go on from where the client was, if it was there before."""
+    token = request.headers.get("last-event-id") or request.query_params.get("after")
     if token is None:
-        return dict.fromkeys(jobs, Start())
+        return
     try:
         places.resume(token)
     except InvalidPosition as error:
         raise invalid("after", str(error)) from None
-    gone = places.beyond(await opened.store.cursors(places.partitions))
-    for partition in gone:
-        places.forget(partition)
-    starts = {}
-    for job in jobs:
-        partition = opened.keys.of(job).partition
-        place, exact = places.start(job, partition)
-        starts[job] = Start(None, reason="past") if partition in gone else Start(place, exact)
-    return starts
+    places.check(await opened.store.cursors(places.partitions))
 
 
 def _jobs(request: Request) -> list[str]:
@@ -184,7 +177,3 @@ def _client(request: Request, places: Places | None = None, *, endless: bool = F
 
 def _lossless(request: Request) -> bool:
     return choice(request, "events", ("all",)) is not None
-
-
-def _resumed(request: Request) -> str | None:
-    return request.headers.get("last-event-id") or request.query_params.get("after")
