@@ -30,6 +30,14 @@ class Waiting(NamedTuple):
     job: str
 
 
+def _waiting(name: bytes, score: float) -> Waiting | None:
+    """A member of a queue; None where it is nobody's of ours."""
+    try:
+        return Waiting(int(score), *created_and_job(name.decode()))
+    except ValueError:
+        return None
+
+
 class Held(NamedTuple):
     """What a worker gets to know of a job: its snapshot and params as JSON, and who holds it."""
 
@@ -62,7 +70,7 @@ class Claims:
                 pages = iter(await pipe.execute())
         for waiting in found.values():
             for _ in self._keys.partitions:
-                waiting += (Waiting(int(score), *created_and_job(name.decode())) for name, score in next(pages))
+                waiting += filter(None, (_waiting(*each) for each in next(pages)))
             waiting.sort()
         return found
 

@@ -112,26 +112,26 @@ async def test_a_worker_may_wait_for_a_job(service: Service) -> None:
     assert len({each["worker"] for each in found}) == 5
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "worker"),
-        ({"worker": ""}, "worker"),
-        ({"worker": "a\nb"}, "worker"),
-        ({"worker": "w", "lease_seconds": 0.9}, "lease_seconds"),
-        ({"worker": "w", "lease_seconds": 86_401}, "lease_seconds"),
-        ({"worker": "w", "wait": -1}, "wait"),
-        ({"worker": "w", "wait": 61}, "wait"),
-        ({"worker": "w", "kinds": [""]}, "kinds[0]"),
-        ({"worker": "w", "kinds": ["a\nb"]}, "kind"),
-        ({"worker": "w", "lease": 1}, None),
-        ([], None),
-    ],
-)
-async def test_a_bad_claim_is_refused_naming_the_field(service: Service, body: Any, field: str | None) -> None:
+BAD: list[tuple[Any, str | None]] = [
+    ({}, "worker"),
+    ({"worker": ""}, "worker"),
+    ({"worker": "a\nb"}, "worker"),
+    ({"worker": "w", "lease_seconds": 0.9}, "lease_seconds"),
+    ({"worker": "w", "lease_seconds": 86_401}, "lease_seconds"),
+    ({"worker": "w", "wait": -1}, "wait"),
+    ({"worker": "w", "wait": 61}, "wait"),
+    ({"worker": "w", "kinds": [""]}, "kinds[0]"),
+    ({"worker": "w", "kinds": ["a\nb"]}, "kind"),
+    ({"worker": "w", "lease": 1}, None),
+    ([], None),
+]
+
+
+async def test_a_bad_claim_is_refused_naming_the_field(service: Service) -> None:
     await queue(service, "a")
-    response = await service.http.post("/v1/claims", json=body)
-    assert (response.status_code, response.json().get("field")) == (400, field)
+    for body, field in BAD:
+        response = await service.http.post("/v1/claims", json=body)
+        assert (response.status_code, response.json().get("field")) == (400, field)
     assert (await snapshot(service, "a"))["status"] == "queued"
 
 
@@ -283,6 +283,32 @@ async def test_without_a_projector_a_claim_is_refused_and_the_job_is_queued_agai
             await caught_up(client, keys)
             claimed = await http.post("/v1/claims", json={"worker": "w2"})
             assert (claimed.json()["job"]["job_id"], claimed.json()["attempt"]) == ("a", 2)
+
+
+async def test_a_worker_that_hangs_up_while_it_waits_gets_no_job(service: Service) -> None:
+    with anyio.move_on_after(0.3) as given_up:
+        await claim(service, "gone", wait=20)
+    assert given_up.cancelled_caught
+    await queue(service, "a")
+    assert (await claim(service, "w1", wait=5) or {})["worker"] == "w1"
+    assert [event for event, _ in await marks(service, "a")] == ["job.queued", "job.claimed"]
+
+
+async def test_a_gateway_that_stops_sends_away_who_waits(any_server: Server, namespace: str) -> None:
+    codes: list[int] = []
+    async with (
+        serving_with_projector(any_server.url, namespace) as service,
+        anyio.create_task_group() as tasks,
+        serving(service.config) as other,
+    ):
+
+        async def wait() -> None:
+            codes.append((await other.post("/v1/claims", json={"worker": "w", "wait": 60})).status_code)
+
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        await other.get("/livez")
+    assert codes == [204]
 
 
 # Leases ------------------------------------------------------------------------------------------------------------
