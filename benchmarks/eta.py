@@ -172,14 +172,16 @@ def main(options: Any) -> None:
               f"{seconds[-1]:.1f} s")  # fmt: skip
     for title, priors in parts.items():
         if priors:
-            report(title, found, priors, options.part)
+            report(title, found, priors, options.part, quick=options.quick)
     print("\ncost")
     cost(found)
     if options.plot:
         plot(found, sorted(found, key=lambda kind: (kind not in HELD_OUT, kind)), options.plot)
 
 
-def report(title: str, found: Mapping[str, Sequence[Replay]], priors: Mapping[str, Prior], part: str) -> None:
+def report(
+    title: str, found: Mapping[str, Sequence[Replay]], priors: Mapping[str, Prior], part: str, *, quick: bool
+) -> None:
     scored = scores_of(found, priors, part)
     print(f"\n{title}: {len(scored)} runs, {part} half")
     table(scored)
@@ -187,6 +189,8 @@ def report(title: str, found: Mapping[str, Sequence[Replay]], priors: Mapping[st
     rivals(scored)
     print("\n  by time, in tenths of the run")
     by_decile(scored)
+    if quick:
+        return
     print("\n  by length of history")
     by_history(found, priors)
     print("\n  ablations: error, moved, p90 held, width")
@@ -200,4 +204,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--plot", type=File, help="a PNG of true and estimated remaining time")
     parser.add_argument("--tune", action="store_true", help="leave the kinds unread that are kept out of all tuning")
+    parser.add_argument("--quick", action="store_true", help="without lengths of history and ablations")
     main(parser.parse_args())
