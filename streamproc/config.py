@@ -47,6 +47,7 @@ class Config(Struct, frozen=True, kw_only=True):
         max_open_each: likewise by one client; 0 is `max_open`.
         request_seconds: how long a request may take until its answer begins.
         max_body_bytes: the longest body of a request.
+        no_dialects: leave out the routes for clients of other services: see docs/dialects.md.
         log_format: ``text`` for people, or ``json``: one object a line.
         log_level: the least that is logged: ``debug``, ``info``, ``warning`` or ``error``.
         access_log: whether the gateway logs each request.
@@ -74,6 +75,7 @@ class Config(Struct, frozen=True, kw_only=True):
     max_open_each: int = 0
     request_seconds: float = 120.0
     max_body_bytes: int = 8 * 1024 * 1024
+    no_dialects: bool = False
     log_format: str = "text"
     log_level: str = "info"
     access_log: bool = False

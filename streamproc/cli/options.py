@@ -185,6 +185,7 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "max_open_each": {"type": int, "help": "How many one client may have open; 0 is as many as in all."},
     "request_seconds": {"type": float, "help": "How long a request may take until its answer begins."},
     "max_body_bytes": {"type": int, "help": "The longest body of a request."},
+    "no_dialects": {"is_flag": True, "help": "Leave out the routes for clients of other services."},
     "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},
     "cache_bytes": {"type": int, "help": "Memory for job states in a projector."},
     "stall_seconds": {

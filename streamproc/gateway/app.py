@@ -1,23 +1,20 @@
 """The routes, and what each takes. Each is one function; what they share is in `Backend`."""
 
-from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.claims import post_claims, post_release
 from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
 from streamproc.gateway.create import post_job
+from streamproc.gateway.dialects import progress, status
 from streamproc.gateway.guards import guards
 from streamproc.gateway.headers import Secured
 from streamproc.gateway.health import livez, readyz
 from streamproc.gateway.history import get_events, get_log
-from streamproc.gateway.idempotency import idempotent
-from streamproc.gateway.identity.middleware import Needs
 from streamproc.gateway.identity.routes import delete_session, post_session, post_share, post_ticket
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
@@ -27,30 +24,11 @@ from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, get_page, get_style
+from streamproc.gateway.routes import Served
 from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
 
-__all__ = ["ROUTES", "Served", "create_app"]
-
-_WRITING: Final = ("events:write", "jobs:control", "claims")
-Method = Literal["GET", "POST", "DELETE", "WS"]
-
-
-class Served(NamedTuple):
-    """A route: its method (``WS`` is a WebSocket, GET serves HEAD too), and the scope it takes, if any."""
-
-    method: Method
-    path: str
-    endpoint: Callable[..., Any]
-    scope: str | None
-
-    def route(self) -> BaseRoute:
-        guards = [] if self.scope is None else [Middleware(Needs, self.scope)]
-        if self.method == "WS":
-            return WebSocketRoute(self.path, self.endpoint, middleware=guards)
-        endpoint = idempotent(self.endpoint) if self.method == "POST" and self.scope in _WRITING else self.endpoint
-        return Route(self.path, endpoint, methods=[self.method], middleware=guards)
-
+__all__ = ["DIALECTS", "ROUTES", "Served", "create_app"]
 
 ROUTES: Final = (
     Served("POST", "/v1/events", post_events, "events:write"),
@@ -83,16 +61,18 @@ ROUTES: Final = (
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
 )
+DIALECTS: Final = (*progress.ROUTES, *status.ROUTES)
 
 
 def create_app(backend: Backend) -> ASGIApp:
     """The gateway as an ASGI application on a backend that somebody else runs."""
+    routes = (*ROUTES, *DIALECTS) if not backend.config.no_dialects else ROUTES
     app = Starlette(
-        routes=[served.route() for served in ROUTES],
+        routes=[served.route() for served in routes],
         middleware=[Middleware(Measured), *guards(backend)],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
-    app.state.documents = Documents(ROUTES, backend.shapes)
+    app.state.documents = Documents(routes, backend.shapes)
     return Secured(app)

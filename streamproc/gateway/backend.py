@@ -15,6 +15,7 @@ from streamproc.claims import Claims
 from streamproc.config import Config
 from streamproc.connection import Redis, connect, ensure_functions
 from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.gateway.dialects.overviews import Overviews
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.fanout import Fanout
 from streamproc.gateway.queue import Queue
@@ -50,6 +51,7 @@ class Opened(Struct):
     fanout: Fanout
     sets: Sets
     estimates: Estimates
+    overviews: Overviews
     runs: Runs
     summaries: Summaries
     claims: Claims
@@ -146,6 +148,7 @@ class Backend:
             fanout,
             Sets(listing, fanout),
             estimates,
+            Overviews(store, estimates),
             runs,
             Summaries(runs, self._estimator),
             claims,
