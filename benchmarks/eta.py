@@ -51,13 +51,14 @@ def scores_of(found: Mapping[str, Sequence[Replay]], priors: Mapping[str, Prior]
 def table(scored: Scored) -> None:
     print(
         f"  {'':<36}{'error':>8}{'ratio 50%':>11}{'ratio 90%':>11}{'moved':>8}{'jumps':>8}{'null':>8}"
-        f"{'p90 held':>10}{'width':>8}"
+        f"{'p50 held':>10}{'p90 held':>10}{'width':>8}"
     )
     for name in METHODS:
         runs = [scores[name] for _, scores in scored]
         errors = [run.error for run in runs if run.ratios]
         ratios = sorted(ratio for run in runs for ratio in run.ratios)
         said = [error is None for run in runs for error in run.errors]
+        halves = [held for run in runs for held in run.halves]
         covered = [held for run in runs for held in run.covered]
         widths = [width for run in runs for width in run.widths]
         line = f"  {name:<36}{statistics.mean(errors):>8.3f}" if errors else f"  {name:<36}{'-':>8}"
@@ -65,7 +66,7 @@ def table(scored: Scored) -> None:
         line += f"{statistics.mean(run.moved for run in runs):>8.2f}{statistics.mean(run.jumps for run in runs):>8.2f}"
         line += f"{statistics.mean(said):>8.1%}"
         if covered:
-            line += f"{statistics.mean(covered):>10.3f}{statistics.mean(widths):>8.3f}"
+            line += f"{statistics.mean(halves):>10.3f}{statistics.mean(covered):>10.3f}{statistics.mean(widths):>8.3f}"
         print(line)
 
 

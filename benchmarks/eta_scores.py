@@ -18,10 +18,14 @@ _RESAMPLES: Final = 2000
 
 
 class Score(Struct):
-    """One run by one estimator. Errors are shares of the run's duration, times are in durations too."""
+    """One run by one estimator. Errors are shares of the run's duration, times are in durations too.
+
+    Where the estimator gives an interval, `halves` and `covered` tell whether p50 and p90 held.
+    """
 
     errors: list[float | None]
     ratios: list[float]
+    halves: list[bool]
     covered: list[bool]
     widths: list[float]
     moved: float
@@ -35,7 +39,7 @@ class Score(Struct):
 
 def score(tested: Replay, answers: Answers) -> Score:
     whole = tested.seconds
-    errors, ratios, covered, widths = [], [], [], []
+    errors, ratios, halves, covered, widths = [], [], [], [], []
     finishes = []
     for said in answers:
         if said.middle is None:
@@ -45,10 +49,11 @@ def score(tested: Replay, answers: Answers) -> Score:
         ratios.append(abs(log(max(said.middle, 0.05) / max(said.left, 0.05))))
         finishes.append(said.at + said.middle)
         if said.high is not None:
+            halves.append(said.left <= said.middle)
             covered.append(said.left <= said.high)
             widths.append((said.high - said.middle) / whole)
     moves = [(after - before) / whole for before, after in pairwise(finishes)]
-    return Score(errors, ratios, covered, widths, sum(map(abs, moves)), sum(move > 0.1 for move in moves))
+    return Score(errors, ratios, halves, covered, widths, sum(map(abs, moves)), sum(move > 0.1 for move in moves))
 
 
 def common(scores: Mapping[str, Score], one: str, other: str) -> tuple[float, float] | None:
