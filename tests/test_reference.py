@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+import streamproc.gateway
 from projections import ESTIMATOR
 from projections.effects import EFFECTS
 from projections.serving import Job
@@ -94,6 +96,14 @@ def test_every_type_of_event_is_a_message() -> None:
     assert set(VOCABULARY) == set(EFFECTS)
     assert set(VOCABULARY) <= set(ASYNC["components"]["messages"])
     assert set(ASYNC["channels"]["log"]["messages"]) == set(VOCABULARY)
+
+
+def test_every_message_of_streams_and_sockets_is_told_of() -> None:
+    source = "".join(path.read_text() for path in Path(streamproc.gateway.__path__[0]).glob("*.py"))
+    said = set(re.findall(r'\b(?:form|_say|sse_of_many)\(\s*"(\w+)"', source))
+    assert {"snapshot", "event", "end", "error", "joined"} <= said
+    told = ASYNC["components"]["messages"]
+    assert {name for name in said if name not in told and f"frame.{name}" not in told} == set()
 
 
 def test_every_field_of_what_is_served_is_told_of() -> None:

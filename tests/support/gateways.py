@@ -15,6 +15,7 @@ from streamproc.config import Config
 from streamproc.connection import connect
 from streamproc.keys import Keys
 from streamproc.log import Log, open_namespace
+from tests.support.documented import check_documented
 from tests.support.running import caught_up, projecting
 
 __all__ = ["Message", "Service", "messages", "serving", "serving_with_projector"]
@@ -67,7 +68,10 @@ async def serving(config: Config, *, uds: str | None = None) -> AsyncIterator[ht
             await listening.wait()
         transport = httpx.AsyncHTTPTransport(uds=uds) if uds else None
         base = "http://gateway" if uds else url
-        async with httpx.AsyncClient(base_url=base, transport=transport, trust_env=False, timeout=20) as http:
+        hooks = {"response": [check_documented]}
+        async with httpx.AsyncClient(
+            base_url=base, transport=transport, trust_env=False, timeout=20, event_hooks=hooks
+        ) as http:
             try:
                 yield http
             finally:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from streamproc.events import DECISIONS, REQUIRED
-from streamproc.gateway.reference.shapes import JOB_ID, Schema, ref, schemas
+from streamproc.gateway.reference.shapes import COMMANDS, JOB_ID, Schema, ref, schemas
 from streamproc.gateway.reference.vocabulary import VOCABULARY
 
 __all__ = ["asyncapi"]
@@ -21,21 +21,37 @@ _STREAMED: Final[Mapping[str, tuple[str, Schema]]] = {
 }
 """The messages of live streams, by the names of the server-sent events."""
 _OF_MANY: Final[Mapping[str, tuple[str, Schema]]] = {
+    **_STREAMED,
     "unknown": ("Of these jobs nothing is known yet.", ref("Names")),
+    "jobs": ("The jobs that match at first.", ref("Names")),
+    "joined": ("Now this job matches too.", ref("Named")),
+    "left": ("This job has ended, or matches no longer.", ref("Named")),
 }
+_TOLD: Final[Mapping[str, tuple[str, Schema]]] = {
+    **_STREAMED,
+    "joined": _OF_MANY["joined"],
+    "left": _OF_MANY["left"],
+    "subscribed": ("These jobs are followed.", ref("Done")),
+    "unsubscribed": ("These are followed no longer.", ref("Done")),
+    "pong": ("The answer to `ping`.", ref("Pong")),
+    "error": ("What was asked for is refused.", ref("Refused")),
+}
+"""The frames of a WebSocket, by their `event`."""
+
+
+_COMMANDS: Final = {command.__name__: command for command in COMMANDS}
 
 
 def asyncapi(served: Sequence[type[Struct]]) -> dict[str, Any]:
     """The document. `served` are the types of what the folds wrote."""
+    commands = {name: _message(name, _first_line(command), ref(name)) for name, command in _COMMANDS.items()}
     messages = {
-        **{name: _message(name, *told) for name, told in (*_STREAMED.items(), *_OF_MANY.items())},
+        **{name: _message(name, *told) for name, told in _OF_MANY.items()},
+        **{f"frame.{name}": _frame(name, *told) for name, told in _TOLD.items()},
+        **commands,
         **{kind: _event(kind, about) for kind, about in VOCABULARY.items()},
     }
-    channels = {
-        "job": _channel("/v1/jobs/{job}/stream", "gateway", "A job, live, as server-sent events.", _STREAMED),
-        "jobs": _channel("/v1/stream", "gateway", "Many jobs on one connection.", (*_STREAMED, *_OF_MANY)),
-        "log": _channel("{namespace}:{partition}:log", "redis", _LOG, VOCABULARY),
-    }
+    frames = [f"frame.{name}" for name in _TOLD]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -47,12 +63,20 @@ def asyncapi(served: Sequence[type[Struct]]) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "servers": {
             "gateway": {"host": "127.0.0.1:8700", "protocol": "http", "description": "Server-sent events."},
+            "socket": {"host": "127.0.0.1:8700", "protocol": "ws", "description": "WebSockets, of JSON text frames."},
             "redis": {"host": "127.0.0.1:8701", "protocol": "redis", "description": "Redis Streams."},
         },
-        "channels": channels,
+        "channels": {
+            "job": _channel("/v1/jobs/{job}/stream", "gateway", "A job, live, as server-sent events.", _STREAMED),
+            "jobs": _channel("/v1/stream", "gateway", "Many jobs on one connection.", _OF_MANY),
+            "socket": _channel("/v1/ws", "socket", "The same over a WebSocket.", [*commands, *frames]),
+            "log": _channel("{namespace}:{partition}:log", "redis", _LOG, VOCABULARY),
+        },
         "operations": {
             "followJob": _operation("send", "job", "Follow a job."),
             "followJobs": _operation("send", "jobs", "Follow many."),
+            "ask": _operation("receive", "socket", "Say what to follow.", commands),
+            "tell": _operation("send", "socket", "Follow it.", frames),
             "append": _operation("receive", "log", "Report progress, in any language."),
         },
         "components": {"messages": messages, "schemas": schemas(served)},
@@ -81,12 +105,24 @@ def _channel(address: str, server: str, about: str, messages: Iterable[str]) -> 
     return found | ({"parameters": named} if named else {})
 
 
-def _operation(action: str, channel: str, summary: str) -> dict[str, Any]:
-    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+def _operation(action: str, channel: str, summary: str, messages: Iterable[str] = ()) -> dict[str, Any]:
+    found: dict[str, Any] = {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+    some = [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages]
+    return found | ({"messages": some} if some else {})
 
 
 def _message(name: str, about: str, payload: Schema) -> dict[str, Any]:
     return {"name": name, "summary": about, "payload": payload}
+
+
+def _frame(name: str, about: str, data: Schema) -> dict[str, Any]:
+    text: Schema = {"type": ["string", "null"]}
+    fields = {"event": {"const": name}, "job": text, "id": text, "data": data}
+    return _message(name, about, {"type": "object", "properties": fields, "required": list(fields)})
+
+
+def _first_line(command: type[Struct]) -> str:
+    return (command.__doc__ or "").partition("\n")[0]
 
 
 def _event(kind: str, about: str) -> dict[str, Any]:

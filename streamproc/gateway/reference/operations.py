@@ -142,8 +142,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Live",
         name="stream_jobs",
         summary="Many jobs, live",
-        about="The same of many jobs on one connection.",
-        takes=("job", "events", "after", "Last-Event-ID"),
+        about="The same of many jobs on one connection: of up to 200 that are named, or of those that match a filter "
+        "and haven't ended, as they come and go.",
+        takes=("job", *_FILTERS, "events", "after", "Last-Event-ID"),
         answers={200: Answer("A stream.", _STREAM)},
         refusals=(400,),
     ),

@@ -116,7 +116,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     ),
     "events": _query("events", "Every event, instead of the newest snapshot.", {"type": "string", "enum": ["all"]}),
     "job": _query(
-        "job", "The jobs to follow.", {"type": "array", "items": JOB_ID, "minItems": 1, "maxItems": 200}, required=True
+        "job", "The jobs to follow, instead of a filter.", {"type": "array", "items": JOB_ID, "maxItems": 200}
     ),
     "If-None-Match": _header("If-None-Match", "The `ETag` that the client has.", {"type": "string"}),
     "Prefer": _header(

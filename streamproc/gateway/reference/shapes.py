@@ -10,8 +10,9 @@ from streamproc.events import DECISIONS, Error, Event, Mark, StageDeclaration
 from streamproc.gateway.claims import ClaimAsked, ReleaseAsked
 from streamproc.gateway.control import Asked
 from streamproc.gateway.identity.routes import Link, ShareRequest, Ticket
+from streamproc.gateway.sockets import Ping, RequestId, Resume, Subscribe, Unsubscribe
 
-__all__ = ["JOB_ID", "Schema", "ref", "schemas"]
+__all__ = ["COMMANDS", "JOB_ID", "Schema", "ref", "schemas"]
 
 Schema = dict[str, Any]
 
@@ -137,6 +138,31 @@ class Names(Struct):
     jobs: list[str]
 
 
+class Named(Struct):
+    """A job."""
+
+    job: str
+
+
+class Done(Struct):
+    """What a client asked for over its WebSocket is done, for these jobs. `request` is what it called it."""
+
+    request: RequestId
+    jobs: list[str]
+
+
+class Pong(Struct):
+    """A sign of life."""
+
+    request: RequestId
+
+
+class Refused(Problem):
+    """What a client asked for over its WebSocket is refused."""
+
+    request: RequestId = None
+
+
 class Live(Struct):
     """The process answers."""
 
@@ -151,11 +177,13 @@ class Ready(Struct):
     owned: int
 
 
-_ASKED = (Event, Error, StageDeclaration, Asked, ClaimAsked, ReleaseAsked, ShareRequest, CloudEvent)
+COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
+"""What clients say over a WebSocket."""
+_ASKED = (Event, Error, StageDeclaration, Asked, ClaimAsked, ReleaseAsked, ShareRequest, CloudEvent, *COMMANDS)
 """What clients send: what has a default may be left out."""
 _TOLD = (
     Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, ActiveJobs, NotFoldedYet,
-    Reset, End, Closed, Names, Live, Ready, Link, Ticket,
+    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, Link, Ticket,
 )  # fmt: skip
 
 
