@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from streamproc.gateway.control import objection
-from tests.support.gateways import Service, serving_with_projector
+from tests.support.gateways import Service, serving, serving_with_projector
 from tests.support.running import caught_up
 from tests.support.servers import Server
 
@@ -63,7 +63,6 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
 
 async def ask(service: Service, job: str, action: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
     response = await service.http.post(f"/v1/jobs/{job}/{action}", json=body)
-    await caught_up(service.client, service.keys)
     return response.status_code, response.json()
 
 
@@ -103,6 +102,24 @@ async def test_a_wish_tells_the_worker_who_asks_and_why(service: Service) -> Non
     assert (wish["type"], wish["by"], wish["reason"]) == ("job.pause_requested", "ann", "maintenance")
     assert (await ask(service, "a", "resume"))[0] == 202
     assert (await snapshot(service, "a"))["requested"] is None
+
+
+async def test_an_answer_waits_until_the_job_is_as_it_was_asked_to_be(service: Service) -> None:
+    await service.append({"job": "a", "type": "job.started"})
+    for action in ("pause", "resume") * 5:
+        assert (await ask(service, "a", action))[0] == 202
+    assert (await ask(service, "a", "resume"))[0] == 409
+
+
+async def test_without_a_projector_a_wish_is_taken_all_the_same(
+    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamproc.gateway.control._FOLD_SECONDS", 0.05)
+    async with serving_with_projector(server.url, namespace) as service:
+        await service.append({"job": "a", "type": "job.started"})
+        config = service.config
+    async with serving(config) as http:
+        assert (await http.post("/v1/jobs/a/pause")).status_code == 202
 
 
 async def test_an_unknown_job_is_404(service: Service) -> None:

@@ -14,16 +14,16 @@ from streamproc.claims import Claims, Held, Waiting
 from streamproc.errors import ServerError, UnknownJob
 from streamproc.events import DECISIONS, WISHES, Event, Name, Text
 from streamproc.gateway.backend import Backend, Opened
-from streamproc.gateway.control import appended, body_of, read_facts
+from streamproc.gateway.control import appended, body_of, folded, read_facts
 from streamproc.gateway.identity import Identity, check_seen, identity_of, sees
 from streamproc.gateway.parameters import job_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traceparent
-from streamproc.position import key, millis, rfc3339
+from streamproc.position import millis, rfc3339
 from streamproc.queues import Claim
 from streamproc.wire import decode, encode
 
-__all__ = ["ClaimAsked", "ReleaseAsked", "lost_claims", "post_claims", "post_release"]
+__all__ = ["ClaimAsked", "ReleaseAsked", "claim_next", "lost_claims", "post_claims", "post_release"]
 
 _JSON: Final = "application/json"
 _FOLD_SECONDS: Final = 5.0
@@ -64,8 +64,15 @@ async def post_claims(request: Request) -> Response:
     The claim is appended, and then the fold decides whether it is true; only then it is answered. 503 where no
     projector folds it in time: the job is released again.
     """
+    answer = await claim_next(request, await body_of(request, ClaimAsked))
+    if answer is None:
+        return Response(None, 204)
+    return Response(msgspec.json.encode(answer), 200, {"cache-control": "no-store"}, _JSON)
+
+
+async def claim_next(request: Request, asked: ClaimAsked) -> dict[str, Any] | None:
+    """Claim a job for a worker: what it is told of it, or None where none comes in time."""
     backend: Backend = request.app.state.backend
-    asked = await body_of(request, ClaimAsked)
     opened, identity = backend.get(), identity_of(request)
     for kind in asked.kinds:
         decode(encode(Event(job="-", type="-", kind=kind)))
@@ -76,8 +83,8 @@ async def post_claims(request: Request) -> Response:
                 break
             answer = await _claim(opened, identity, asked, waiting, traceparent(request))
             if answer is not None:
-                return Response(msgspec.json.encode(answer), 200, {"cache-control": "no-store"}, _JSON)
-    return Response(None, 204)
+                return answer
+    return None
 
 
 def _kinds(asked: Sequence[str], identity: Identity) -> list[str] | None:
@@ -128,12 +135,8 @@ async def _folded(opened: Opened, claimed: Event, position: str) -> Held:
     job = claimed.job
     why = f"no projector has folded that within {_FOLD_SECONDS:.0f} s: is one running?"
     try:
-        with anyio.move_on_after(_FOLD_SECONDS), await opened.hub.watch(job) as watch:
-            while not watch.closed:
-                live = watch.look()
-                if live is not None and live.place >= key(position):
-                    return await opened.claims.held(job)
-                await watch.changed()
+        if await folded(opened.hub, job, position, _FOLD_SECONDS):
+            return await opened.claims.held(job)
     except ServerError as error:
         why = str(error)
     released = Event(

@@ -1,13 +1,15 @@
 """``POST /v1/jobs/{job}/pause``, ``resume``, ``cancel`` and ``retry``: what people ask of a job."""
 
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+import anyio
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamproc.errors import InvalidEvent, UnknownJob
+from streamproc.errors import InvalidEvent, ServerError, UnknownJob
 from streamproc.events import Event, Name, Text
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.bodies import media_type, read_body
@@ -15,7 +17,8 @@ from streamproc.gateway.identity import EVERYBODY, check_seen, identity_of
 from streamproc.gateway.parameters import job_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traceparent
-from streamproc.position import parse_rfc3339
+from streamproc.hub import Hub
+from streamproc.position import key, parse_rfc3339
 from streamproc.wire import decode, encode, refusal
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "Facts",
     "appended",
     "body_of",
+    "folded",
     "objection",
     "post_cancel",
     "post_pause",
@@ -34,6 +38,7 @@ __all__ = [
 S = TypeVar("S")
 
 _JSON: Final = "application/json"
+_FOLD_SECONDS: Final = 1.0
 _FINAL: Final = ("finished", "failed", "canceled")
 _ITSELF: Final = "gateway"
 """Who cancels a job that nobody works on, where nobody says who asked for it."""
@@ -126,7 +131,7 @@ async def _wish(request: Request, action: str) -> Response:
         created = parse_rfc3339(facts.created_at)
         position = await opened.claims.take(job, created, facts.kind, [_checked(wish), answer])
         if position is not None:
-            return _accepted(opened, job, position)
+            return await _accepted(opened, job, position)
     return await appended(request, opened, wish)
 
 
@@ -165,7 +170,18 @@ async def appended(request: Request, opened: Opened, event: Event, **members: An
     """Append an event of the gateway's own. 202 with its position."""
     event.trace = traceparent(request)
     [position] = await opened.log.append([(event.job, encode(_checked(event)))])
-    return _accepted(opened, event.job, position, **members)
+    return await _accepted(opened, event.job, position, **members)
+
+
+async def folded(hub: Hub, job: str, position: str, seconds: float) -> bool:
+    """Wait until the event at a position is folded, so many seconds at most. Whether it is. Raises `ServerError`."""
+    with anyio.move_on_after(seconds), await hub.watch(job) as watch:
+        while not watch.closed:
+            live = watch.look()
+            if live is not None and live.place >= key(position):
+                return True
+            await watch.changed()
+    return False
 
 
 def _checked(event: Event) -> Event:
@@ -173,6 +189,9 @@ def _checked(event: Event) -> Event:
     return decode(encode(event))
 
 
-def _accepted(opened: Opened, job: str, position: str, **members: Any) -> Response:
+async def _accepted(opened: Opened, job: str, position: str, **members: Any) -> Response:
+    """202, once it is folded: so what is asked next is asked of the job as it is then. But not for ever."""
+    with suppress(ServerError):  # it is in the log
+        await folded(opened.hub, job, position, _FOLD_SECONDS)
     answer = {"job": job, "position": position, "partition": opened.keys.of(job).partition, **members}
     return Response(msgspec.json.encode(answer), 202, media_type=_JSON)
