@@ -96,6 +96,7 @@ class Keys:
         self.meta = f"{namespace}:meta"
         self.members = f"{namespace}:members"
         self.secret = f"{namespace}:secret"
+        self.numbers = f"{namespace}:numbers"
         self.partitions = tuple(PartitionKeys(namespace, number) for number in range(partitions))
         self.of = lru_cache(maxsize=65_536)(self._of)
 

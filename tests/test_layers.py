@@ -25,6 +25,7 @@ LAYERS = [
         "runs",
         "sweeps",
         "claims",
+        "numbers",
         "subscription",
         "inspection",
         "vault",

@@ -10,7 +10,7 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.claims import post_claims, post_release
 from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
 from streamproc.gateway.create import post_job
-from streamproc.gateway.dialects import progress, status
+from streamproc.gateway.dialects import progress, status, tasks
 from streamproc.gateway.guards import guards
 from streamproc.gateway.headers import Secured
 from streamproc.gateway.health import livez, readyz
@@ -61,7 +61,7 @@ ROUTES: Final = (
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
 )
-DIALECTS: Final = (*progress.ROUTES, *status.ROUTES)
+DIALECTS: Final = (*progress.ROUTES, *status.ROUTES, *tasks.ROUTES)
 
 
 def create_app(backend: Backend) -> ASGIApp:

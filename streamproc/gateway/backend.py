@@ -26,6 +26,7 @@ from streamproc.inspection import Inspector
 from streamproc.keys import Keys
 from streamproc.listing import Listing
 from streamproc.log import Log, open_namespace
+from streamproc.numbers import Numbers
 from streamproc.past import Past
 from streamproc.projection import AnyProjection, Estimator
 from streamproc.runs import Runs
@@ -58,6 +59,7 @@ class Opened(Struct):
     queue: Queue
     vault: Vault
     answers: Answers
+    numbers: Numbers
     inspector: Inspector
 
 
@@ -155,6 +157,7 @@ class Backend:
             Queue(claims),
             Vault(self._client, keys, None if self.auth is None else self.auth.secret),
             Answers(self._client, keys),
+            Numbers(self._client, keys),
             Inspector(self._client, keys),
         )
         return True
