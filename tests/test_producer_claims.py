@@ -63,6 +63,17 @@ def test_a_job_whose_worker_has_forgotten_it_is_the_next_ones(stack: Stack, sp: 
     stack.wait_for(job_id, status="finished", worker="w2", attempt=2)
 
 
+def test_a_worker_that_has_lost_its_job_is_told_to_stop(stack: Stack, sp: Producer, job_id: str) -> None:
+    job = sp.claim(queue(stack, job_id), worker="w1")
+    assert job is not None
+    assert job.requested is None
+    assert post(stack, f"/v1/jobs/{job_id}/release", worker="w1").status_code == 202
+    wait_until(lambda: job.requested == "cancel")
+    with pytest.raises(JobCanceled), job:
+        job.checkpoint()
+    stack.wait_for(job_id, status="queued")
+
+
 def test_a_worker_waits_for_a_job(stack: Stack, sp: Producer, job_id: str) -> None:
     assert sp.claim(job_id, wait=0.2) is None
     queue(stack, job_id)

@@ -146,6 +146,7 @@ class AnyJob(Target):
         self.params = params
         self._begun = True
         self._outbox.begin(self, lease_seconds)
+        self._wishes.hold(self.id, self._attempt or 1)
         return self
 
     def _facts(self) -> dict[str, Any]:

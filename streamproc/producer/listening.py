@@ -43,6 +43,8 @@ _log = logging.getLogger("streamproc")
 
 class _Wish(msgspec.Struct):
     requested: str | None = None
+    attempt: int = 1
+    status: str = ""
 
 
 _read_wish: Final = msgspec.json.Decoder(_Wish).decode
@@ -209,7 +211,8 @@ class Listening:
         wish = None
         try:
             if snapshot is not None:
-                wish = _read_wish(snapshot).requested
+                seen = _read_wish(snapshot)
+                wish = "cancel" if self._wishes.has_lost(job, seen.attempt, seen.status) else seen.requested
         except msgspec.DecodeError as error:
             _log.warning("job %s holds no snapshot: %s", job, error)
         self._wishes.update(job, wish)

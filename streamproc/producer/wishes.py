@@ -42,6 +42,7 @@ class Wishes:
         self._known: dict[str, str | None] = {}
         self._watched: dict[str, Callable[[str], object] | None] = {}
         self._new: set[str] = set()
+        self._claimed: dict[str, int] = {}
         self._listener: Listener | None = None
         self._closed = False
 
@@ -57,8 +58,14 @@ class Wishes:
             self._watched[job] = told
             self._tell_listener()
 
+    def hold(self, job: str, attempt: int) -> None:
+        """A job is ours by a claim, and to be stopped where we have lost that."""
+        with self._changed:
+            self._claimed[job] = attempt
+
     def forget(self, job: str) -> None:
         with self._changed:
+            self._claimed.pop(job, None)
             self._new.discard(job)
             self._known.pop(job, None)
             if job in self._watched:
@@ -120,6 +127,11 @@ class Wishes:
         """The jobs to follow."""
         with self._changed:
             return list(self._watched)
+
+    def has_lost(self, job: str, attempt: int, status: str) -> bool:
+        """Whether a job that was ours by a claim is so no more, by what was just seen of it."""
+        ours = self._claimed.get(job)
+        return ours is not None and (attempt > ours or status == "queued")
 
     def update(self, job: str, wish: str | None) -> None:
         """What is asked of a job, as it was just seen."""
