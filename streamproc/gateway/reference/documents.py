@@ -59,7 +59,7 @@ async def get_asyncapi(request: Request) -> Response:
 
 async def get_page(request: Request) -> Response:
     """The page of the OpenAPI document."""
-    headers = _HEADERS | {"content-security-policy": CSP, "referrer-policy": "no-referrer"}
+    headers = _HEADERS | {"content-security-policy": CSP}
     return Response(_documents(request).page, 200, headers, "text/html")
 
 

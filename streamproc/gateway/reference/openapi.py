@@ -8,8 +8,9 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from streamproc.gateway.reference import dialects
 from streamproc.gateway.reference.operations import OPERATIONS
-from streamproc.gateway.reference.parts import PARAMETERS, Answer, Body, Operation
+from streamproc.gateway.reference.parts import JSON, PARAMETERS, Answer, Body, Operation
 from streamproc.gateway.reference.shapes import JOB_ID, Schema, ref, schemas
 
 __all__ = ["Listed", "openapi"]
@@ -21,6 +22,7 @@ _GUARDED: Final = (401, 403, 429, 503)
 """Those of routes that take a scope."""
 _PATHS: Final[Mapping[str, Schema]] = {
     "job": JOB_ID,
+    "task": JOB_ID,
     "kind": {"type": "string", "minLength": 1, "maxLength": 256},
 }
 _HEADERS: Final[Mapping[str, str]] = {
@@ -45,6 +47,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "Log": "The whole log.",
     "Identity": "For browsers, and for those who have no key.",
     "Operation": "For those who run it.",
+    "Dialects": "The same jobs, for clients that exist already.",
 }
 
 
@@ -68,7 +71,7 @@ def openapi(routes: Iterable[Listed], served: Sequence[type[Struct]]) -> dict[st
     """
     scopes = {(route.method, route.path): route.scope for route in routes}
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), operation in OPERATIONS.items():
+    for (method, path), operation in (*OPERATIONS.items(), *dialects.OPERATIONS.items()):
         if (method, path) in scopes:
             plain = re.sub(r":\w+}", "}", path)
             described = _operation(operation, path, scopes[method, path])
@@ -100,7 +103,7 @@ def _operation(operation: Operation, path: str, scope: str | None) -> dict[str, 
         "security": [] if scope is None else [{scheme: [scope]} for scheme in _SCHEMES] + [{}],
     }
     refusals = {*operation.refusals, *_ALWAYS, *(() if scope is None else _GUARDED)}
-    found["responses"] |= {str(status): _refusal(status) for status in sorted(refusals)}
+    found["responses"] |= {str(status): _refusal(status, operation.refused) for status in sorted(refusals)}
     if operation.body is not None:
         found["requestBody"] = _body(operation.body)
     return found
@@ -128,5 +131,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _refusal(status: int) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {_PROBLEM: {"schema": ref("Problem")}}}
+def _refusal(status: int, shape: str | None) -> dict[str, Any]:
+    content = {_PROBLEM: {"schema": ref("Problem")}}
+    if shape is not None:
+        content[JSON] = {"schema": ref(shape)}
+    return {"description": HTTPStatus(status).phrase, "content": content}

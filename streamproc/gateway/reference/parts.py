@@ -6,6 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from streamproc.filters import ORDERS, STATUSES
+from streamproc.gateway.dialects.task_shapes import STATUSES as OF_TASKS
+from streamproc.gateway.dialects.tasks import MOST_OFFSET
 from streamproc.gateway.reference.shapes import JOB_ID, Schema, ref
 
 __all__ = ["PARAMETERS", "Answer", "Body", "Operation", "json_answer", "page"]
@@ -45,6 +47,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         body: of its request.
         answers: by status.
         refusals: the statuses of the problems that are its own; those of every route aren't named here.
+        refused: the schema of what it tells of them, where that is in a shape of its own.
     """
 
     tag: str
@@ -55,6 +58,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: Body | None = None
     answers: Mapping[int, Answer]
     refusals: tuple[int, ...] = ()
+    refused: str | None = None
 
 
 def json_answer(meaning: str, name: str, *headers: str) -> Answer:
@@ -65,7 +69,7 @@ def json_answer(meaning: str, name: str, *headers: str) -> Answer:
 def page(items: str, of: str, **more: Schema) -> Content:
     """A page of a list."""
     fields = {items: {"type": "array", "items": ref(of)}, "next": {"type": ["string", "null"]}} | more
-    return {JSON: {"type": "object", "properties": fields, "required": [items, "next"]}}
+    return {JSON: {"title": f"{of}Page", "type": "object", "properties": fields, "required": [items, "next"]}}
 
 
 def _query(name: str, about: str, schema: Schema, **more: Any) -> Schema:
@@ -89,6 +93,11 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "limit of events": _query("limit", "How many a page has at most.", _whole(1, 1000, 100)),
     "cursor": _query("cursor", "Where the page begins: `next` of the one before.", {"type": "string"}),
     "after": _query("after", "Only what comes after this position or resume token.", _PLACE),
+    "offset": _query(
+        "offset", "How many to pass over.", {"type": "integer", "minimum": 0, "maximum": MOST_OFFSET, "default": 0}
+    ),
+    "status of tasks": _query("status", "Tasks of this status.", {"type": "string", "enum": list(OF_TASKS)}),
+    "type of tasks": _query("type", "Tasks of this type.", _NAME),
     "partition": _query("partition", "Only this partition.", {"type": "integer", "minimum": 0, "maximum": 4095}),
     "status": _query(
         "status", "Jobs of any of these.", {"type": "array", "items": _STATUS, "maxItems": 16}, explode=False

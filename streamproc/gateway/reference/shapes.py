@@ -10,6 +10,7 @@ from streamproc.events import DECISIONS, Error, Event, Mark, StageDeclaration
 from streamproc.gateway.claims import ClaimAsked, ReleaseAsked
 from streamproc.gateway.control import Asked
 from streamproc.gateway.identity.routes import Link, ShareRequest, Ticket
+from streamproc.gateway.reference import dialect_shapes
 from streamproc.gateway.sockets import Ping, RequestId, Resume, Subscribe, Unsubscribe
 
 __all__ = ["COMMANDS", "JOB_ID", "Schema", "ref", "schemas"]
@@ -179,11 +180,21 @@ class Ready(Struct):
 
 COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
 """What clients say over a WebSocket."""
-_ASKED = (Event, Error, StageDeclaration, Asked, ClaimAsked, ReleaseAsked, ShareRequest, CloudEvent, *COMMANDS)
+_ASKED = (
+    Event,
+    Error,
+    StageDeclaration,
+    Asked,
+    ClaimAsked,
+    ReleaseAsked,
+    ShareRequest,
+    CloudEvent,
+    *COMMANDS,
+) + dialect_shapes.ASKED
 """What clients send: what has a default may be left out."""
 _TOLD = (
     Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, ActiveJobs, NotFoldedYet,
-    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, Link, Ticket,
+    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, Link, Ticket, *dialect_shapes.TOLD,
 )  # fmt: skip
 
 
