@@ -17,14 +17,16 @@ from projections.effects import EFFECTS
 from projections.serving import Job
 from streamproc.auth import SCOPES
 from streamproc.gateway.app import ROUTES
+from streamproc.gateway.reference import dialects
 from streamproc.gateway.reference.asyncapi import asyncapi
 from streamproc.gateway.reference.openapi import openapi
-from streamproc.gateway.reference.operations import OPERATIONS
+from streamproc.gateway.reference.operations import OPERATIONS as OWN_OPERATIONS
 from streamproc.gateway.reference.page import page
 from streamproc.gateway.reference.vocabulary import VOCABULARY
 from tests.support.gateways import Service, serving_with_projector
 from tests.support.servers import Server
 
+OPERATIONS = {**OWN_OPERATIONS, **dialects.OPERATIONS}
 DOCUMENT = openapi(ROUTES, ESTIMATOR.shapes)
 ASYNC = asyncapi(ESTIMATOR.shapes)
 

@@ -20,6 +20,7 @@ from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
 from streamproc.gateway.kinds import get_kind, get_kinds
 from streamproc.gateway.lists import get_jobs
+from streamproc.gateway.live import Streams
 from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
 from streamproc.gateway.problems import HANDLERS
@@ -28,8 +29,9 @@ from streamproc.gateway.routes import Served
 from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
 
-__all__ = ["DIALECTS", "ROUTES", "Served", "create_app"]
+__all__ = ["ROUTES", "Served", "create_app"]
 
+_DIALECTS: Final = (*progress.ROUTES, *status.ROUTES, *tasks.ROUTES)
 ROUTES: Final = (
     Served("POST", "/v1/events", post_events, "events:write"),
     Served("GET", "/v1/jobs", get_jobs, "jobs:read"),
@@ -60,16 +62,16 @@ ROUTES: Final = (
     Served("GET", "/metrics", get_metrics, "jobs:read"),
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),
+    *_DIALECTS,
 )
-DIALECTS: Final = (*progress.ROUTES, *status.ROUTES, *tasks.ROUTES)
 
 
 def create_app(backend: Backend) -> ASGIApp:
     """The gateway as an ASGI application on a backend that somebody else runs."""
-    routes = (*ROUTES, *DIALECTS) if not backend.config.no_dialects else ROUTES
+    routes = [served for served in ROUTES if served not in _DIALECTS or not backend.config.no_dialects]
     app = Starlette(
         routes=[served.route() for served in routes],
-        middleware=[Middleware(Measured), *guards(backend)],
+        middleware=[Middleware(Measured), *guards(backend), Middleware(Streams)],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False

@@ -30,7 +30,7 @@ _OF_STAGES: Final = {"finished": "completed"}
 _OF_DOCUMENTS: Final = {"running": "processing", "finished": "completed"}
 
 
-class Stage(Struct):
+class OverviewStage(Struct):
     """A stage. `status` is pending, running, completed, failed or skipped; `duration` is in seconds."""
 
     name: str
@@ -67,7 +67,7 @@ class Overview(Struct):
     stage_index: int | None
     total_stages: int | None
     current_stage: str | None
-    stages: list[Stage]
+    stages: list[OverviewStage]
     completed_items: float | int | None
     total_items: float | int | None
     message: str | None
@@ -221,9 +221,9 @@ def _text(error: Error) -> str:
     return error.type if error.detail is None else error.detail
 
 
-def _stage(stage: _Stage) -> Stage:
+def _stage(stage: _Stage) -> OverviewStage:
     status = _OF_STAGES.get(stage.status, stage.status)
-    return Stage(stage.name, status, stage.percent or 0.0, stage.duration_seconds)
+    return OverviewStage(stage.name, status, stage.percent or 0.0, stage.duration_seconds)
 
 
 def _document(unit: _Unit, now: str | None) -> Document:

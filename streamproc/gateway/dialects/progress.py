@@ -19,24 +19,24 @@ from streamproc.gateway.dialects.histories import history_of
 from streamproc.gateway.dialects.overviews import Overviews
 from streamproc.gateway.followers import Snapshots
 from streamproc.gateway.identity import check_seen, identity_of
+from streamproc.gateway.live import LiveResponse
 from streamproc.gateway.parameters import job_of, last_event_id
 from streamproc.gateway.places import Start
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.routes import Served
-from streamproc.gateway.stream import LiveResponse
 from streamproc.hub import Live
 from streamproc.log import Entry
 from streamproc.position import Token, key, millis, rfc3339
 from streamproc.wire import decode
 
-__all__ = ["ROUTES", "Report"]
+__all__ = ["ROUTES", "ProgressReport"]
 
 _HEADERS: Final = {"cache-control": "no-cache"}
 _ENDS: Final = ("job.finished", "job.failed", "job.canceled")
 _json: Final = msgspec.json.Encoder().encode
 
 
-class Report(Struct):
+class ProgressReport(Struct):
     """An event of the history. What it doesn't say is null."""
 
     job_id: str
@@ -139,7 +139,7 @@ def _row(entry: Entry) -> bytes | None:
         return None
     kind, percent = _how_far(event)
     return _json(
-        Report(
+        ProgressReport(
             job_id=event.job,
             type=kind,
             timestamp=rfc3339(millis(position.decode())),

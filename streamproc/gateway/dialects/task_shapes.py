@@ -16,9 +16,10 @@ from streamproc.wire import decode
 __all__ = [
     "STATUSES",
     "ListedTask",
-    "Row",
+    "TaskRow",
     "Rows",
     "Task",
+    "TaskId",
     "id_of",
     "job_named",
     "listed_task",
@@ -74,7 +75,7 @@ class Task(ListedTask, kw_only=True):
     error: str | None
 
 
-class Row(Struct):
+class TaskRow(Struct):
     """What became of a task. `id` counts from 1.
 
     `status_change` is created, claimed, progress_update, released, completed or failed.
@@ -173,7 +174,7 @@ class Rows:
             return None
         self.count += 1
         created_at = rfc3339(millis(position.decode()))
-        return _encode(Row(self.count, self._task, change, event.worker, _message(event), created_at))
+        return _encode(TaskRow(self.count, self._task, change, event.worker, _message(event), created_at))
 
 
 _CHANGES: Final = {

@@ -181,16 +181,9 @@ class Ready(Struct):
 COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
 """What clients say over a WebSocket."""
 _ASKED = (
-    Event,
-    Error,
-    StageDeclaration,
-    Asked,
-    ClaimAsked,
-    ReleaseAsked,
-    ShareRequest,
-    CloudEvent,
-    *COMMANDS,
-) + dialect_shapes.ASKED
+    Event, Error, StageDeclaration, Asked, ClaimAsked, ReleaseAsked, ShareRequest, CloudEvent, *COMMANDS,
+    *dialect_shapes.ASKED,
+)  # fmt: skip
 """What clients send: what has a default may be left out."""
 _TOLD = (
     Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, ActiveJobs, NotFoldedYet,
