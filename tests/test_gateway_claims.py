@@ -218,15 +218,45 @@ async def test_the_end_ends_the_claim(service: Service) -> None:
 # What goes wrong ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_claim_that_is_not_true_where_it_stands_in_the_log_gives_nobody_the_job(service: Service) -> None:
-    """Its worker was asked for before what came earlier in the log was folded."""
-    await queue(service, "a", "b")
-    partition = service.keys.of("a")
-    event = json.dumps({"job": "a", "type": "job.started"})
-    await call(service.client, "XADD", partition.log, "*", "e", event)
-    found = await claim(service, "w1")
-    assert found is not None
-    assert found["job"]["job_id"] == "b"
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"type": "job.started"},
+        {"type": "job.canceled"},
+        {"type": "job.claimed", "worker": "w0", "attempt": 1, "lease_seconds": 60},
+        {"type": "job.claimed", "worker": "w1", "attempt": 1, "lease_seconds": 60},
+    ],
+    ids=["started", "canceled", "claimed", "claimed by the same worker"],
+)
+async def test_a_claim_that_is_not_true_where_it_stands_in_the_log_gives_nobody_the_job(
+    server: Server, namespace: str, before: dict[str, Any]
+) -> None:
+    """What comes before it in the log isn't folded yet when it is appended."""
+    async with serving_with_projector(server.url, namespace) as service:
+        await queue(service, "a", "b")
+        config = service.config
+    async with connect(server.url) as client, serving(config) as http:
+        log = service.keys.of("a").log
+        await call(client, "XADD", log, "*", "e", json.dumps({"job": "a"} | before))
+        length = await client.xlen(log)
+        answers: list[Any] = []
+
+        async def ask() -> None:
+            answers.append((await http.post("/v1/claims", json={"worker": "w1"})).json())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+
+            async def is_appended() -> bool:
+                return bool(await client.xlen(log) > length)
+
+            async def is_answered() -> bool:
+                return bool(answers)
+
+            await eventually(is_appended)
+            async with projecting(config):
+                await eventually(is_answered)
+    assert answers[0]["job"]["job_id"] == "b"
 
 
 async def test_a_claim_without_effect_leaves_a_queued_job_in_the_queue(service: Service) -> None:

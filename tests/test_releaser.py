@@ -140,13 +140,29 @@ async def test_a_job_that_does_not_say_how_often_it_may_be_tried_is_tried_twenty
     assert [event["type"] for event in await field.release()] == ["job.released", "job.failed"]
 
 
+class Later(Sweeps):
+    """As if so many ms had gone by."""
+
+    later = 0
+
+    async def up_since(self) -> int:
+        return 0
+
+    async def folded(self, keys: Any) -> Folded:
+        now = await super().folded(keys)
+        return msgspec.structs.replace(now, now=now.now + self.later)
+
+
 async def test_while_folding_lags_no_lease_ends(field: Field) -> None:
     await field.past(10 * MINUTE, "a", "job.queued")
-    await field.past(9 * MINUTE, "a", "job.claimed", worker="w", lease_seconds=60)
+    await field.past(MINUTE, "a", "job.claimed", worker="w", lease_seconds=120)
     await field.fold()
-    held, releaser = await field.held(), field.releaser()
+    sweeps = Later(field.client)
+    held, releaser = await field.held(), field.releaser(sweeps)
+    await releaser.release(held)  # all that the log held is folded
     await field.past(1, "a", "job.heartbeat", worker="w")
     before = await field.client.xlen(field.partition.log)
+    sweeps.later = 90_000
     await releaser.release(held)
     assert await field.decisions(before) == []
 
@@ -154,6 +170,7 @@ async def test_while_folding_lags_no_lease_ends(field: Field) -> None:
 async def test_each_claim_is_ended_once_by_however_many_looks_and_owners(field: Field) -> None:
     await field.past(10 * MINUTE, "a", "job.queued")
     await field.past(9 * MINUTE, "a", "job.claimed", worker="w", lease_seconds=60)
+    await field.past(1, "another", "job.noted")
     await field.fold()
     before = await field.client.xlen(field.partition.log)
     held, releaser = await field.held(), field.releaser()
@@ -161,8 +178,9 @@ async def test_each_claim_is_ended_once_by_however_many_looks_and_owners(field: 
         await releaser.release(held)
     await field.ownership.release(held.lease)
     held = await field.held("another")
+    releaser = field.releaser()
     for _ in range(3):
-        await field.releaser().release(held)
+        await releaser.release(held)
     assert len(await field.decisions(before)) == 1
 
 
