@@ -67,9 +67,9 @@ class Eta:
         if report is None:
             _TURNS[event.type](state, event, position, folded)
             return
-        if position < state.until:
+        if position < state.until or folded.job.status == "paused":  # what comes in then doesn't set its clock going
             state.last = position
-        elif folded.job.status != "paused":  # what still comes in then doesn't set its clock going
+        else:
             _moved(state, position)
         if mark is None:  # else there was no room for what it tells of
             report(state, event, position, folded)

@@ -160,6 +160,16 @@ def test_the_pause_at_the_end_is_no_silence(log: Log) -> None:
     assert log.runs("k")[0].gap == 2000
 
 
+def test_a_report_in_a_pause_is_remembered_as_the_last_one(log: Log) -> None:
+    log(0, "job.started", kind="k")
+    log(1, "job.progressed", percent=1)
+    log(50, "job.paused")
+    log(60, "job.progressed", percent=2)
+    log(61, "job.finished")
+    (run,) = log.runs("k")
+    assert (run.duration, run.gap) == (50_000, 1000)
+
+
 def test_a_stall_tells_how_long_it_was_silent_at_least(log: Log) -> None:
     log(0, "job.started", kind="k")
     log(10, "job.progressed", percent=1)
