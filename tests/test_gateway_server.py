@@ -13,8 +13,8 @@ from streamproc import gateway, hub
 from streamproc.config import Config
 from streamproc.connection import connect
 from streamproc.errors import ConfigError
+from streamproc.gateway import clients, fanout, streaming
 from streamproc.gateway import server as server_module
-from streamproc.gateway import streaming
 from streamproc.log import Log, open_namespace
 from tests.support.gateways import PARTITIONS, messages, serving, serving_with_projector
 from tests.support.running import caught_up, eventually
@@ -114,7 +114,7 @@ async def test_a_server_that_goes_and_comes_back_costs_streams_nothing(own_serve
                 own_server.stop()
                 assert (await service.http.get("/readyz")).status_code == 503
                 assert (await service.http.get("/v1/jobs/a")).status_code == 503
-                assert (await service.http.get("/v1/jobs/a/stream")).status_code == 503
+                assert (await service.http.get("/v1/jobs/b/stream")).status_code == 503
                 own_server.start()
 
                 async def ready_again() -> bool:
@@ -155,6 +155,8 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_SEND_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "_STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
     async with serving_with_projector(server.url, namespace) as service:
         await fill(service.config, count=1200)
         for path in ("/v1/jobs/a/stream?events=all", "/v1/log"):

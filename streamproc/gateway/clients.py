@@ -193,6 +193,10 @@ class Client:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def abort(self) -> None:
+        """Drop its connection."""
+        self._connection.abort()
+
     # What ends it ------------------------------------------------------------------------------------------------
 
     def close(self, reason: str) -> None:

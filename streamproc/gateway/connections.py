@@ -1,8 +1,10 @@
 """Connections: the server's protocols with limits of ours, and a way to write that takes no task of a client's own."""
 
+import asyncio
 from typing import Any, Final, Protocol
 
 from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as Handshake
@@ -38,11 +40,49 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Drop the connection, unsent bytes and all."""
 
+    def settle(self) -> None:
+        """Let go of what nobody needs once a response without an end has begun."""
+
 
 def connection_of(scope: Scope) -> Connection:
     """The connection that a request came over."""
     connection: Connection = scope["extensions"][_EXTENSION]
     return connection
+
+
+_settled: Final = asyncio.Event()
+"""Nobody waits for anything more to come from a client whose stream has begun."""
+
+
+class _Flow(FlowControl):
+    """Flow control whose event is made when somebody waits for it: mostly nobody does."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = False
+        self.write_paused = False
+        self._writable: asyncio.Event | None = None
+
+    async def drain(self) -> None:
+        if self.write_paused:
+            self._writable = self._writable or asyncio.Event()
+            await self._writable.wait()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+
+class _Pipeline(list[Any]):
+    """Requests that wait for the one before them: as a deque, which takes more when it is empty."""
+
+    def appendleft(self, item: Any) -> None:
+        self.insert(0, item)
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -63,6 +103,15 @@ class HttpConnection(HttpToolsProtocol):
 
     def abort(self) -> None:
         self.transport.abort()
+
+    def settle(self) -> None:
+        self.cycle.message_event = _settled
+        self.headers.clear()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self.pipeline = _Pipeline()  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -111,6 +160,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def abort(self) -> None:
         self.transport.abort()
+
+    def settle(self) -> None:
+        """There is nothing to let go of."""
 
     def handle_connect(self, event: Handshake) -> None:
         super().handle_connect(event)

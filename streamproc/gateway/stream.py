@@ -1,14 +1,10 @@
 """Live streams as server-sent events: ``GET /v1/jobs/{id}/stream`` of one job, ``GET /v1/stream`` of many."""
 
-from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
-import anyio
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from streamproc.errors import InvalidEvent, InvalidPosition, UnknownJob
 from streamproc.gateway import messages
@@ -17,61 +13,15 @@ from streamproc.gateway.clients import Client
 from streamproc.gateway.connections import connection_of
 from streamproc.gateway.identity import check_seen, identity_of
 from streamproc.gateway.lists import filter_of
+from streamproc.gateway.live import LiveResponse
 from streamproc.gateway.parameters import choice, invalid, job_of, last_event_id, texts
 from streamproc.gateway.places import Places, Start
 from streamproc.gateway.sets import MOST_JOBS
 from streamproc.wire import check_job_id
 
-__all__ = ["LiveResponse", "get_many", "get_stream"]
+__all__ = ["get_many", "get_stream"]
 
-_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-_CLOSE_SECONDS: Final = 5.0
 _NO_FILTER: Final = ("events", "after")
-
-
-class LiveResponse(Response):
-    """Serves a client until it is over.
-
-    Args:
-        client: that follows something.
-        release: is called with it at the end.
-        first: what it is sent at once.
-    """
-
-    def __init__(self, client: Client, release: Callable[[Client], None], first: bytes = b"") -> None:
-        super().__init__(None, 200, _HEADERS, "text/event-stream")
-        del MutableHeaders(raw=self.raw_headers)["content-length"]
-        self._client = client
-        self._release = release
-        self._first = first
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = self._client
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if scope["method"] == "HEAD":
-                await send({"type": "http.response.body", "body": b""})
-                return
-            connection_of(scope).write(messages.retry() + self._first)
-            await client.run()
-        finally:
-            token = client.token()
-            self._release(client)
-        if client.reason == "gone":
-            return
-        with anyio.move_on_after(_CLOSE_SECONDS):
-            await send({"type": "http.response.body", "body": _goodbye(client, token)})
-            return
-        connection_of(scope).abort()
-
-
-def _goodbye(client: Client, token: str | None) -> bytes:
-    """What a client is told at the end. Whoever can come back at once comes back without being told."""
-    if client.reason in ("slow", "expired"):
-        return messages.closed(client.form, client.reason, token, id=token)
-    if client.reason == "end":
-        return b"" if client.places is None else messages.closed(client.form, "end")
-    return messages.retry()
 
 
 async def get_stream(request: Request) -> Response:
