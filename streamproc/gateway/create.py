@@ -17,6 +17,7 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.bodies import media_type, read_body
 from streamproc.gateway.idempotency import idempotency_key
 from streamproc.gateway.identity import identity_of
+from streamproc.gateway.measured import template_of
 from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
 from streamproc.hub import Watch
@@ -48,7 +49,7 @@ async def post_job(request: Request) -> Response:
         position = await opened.store.create(job, payload, digest)
         snapshot = await _snapshot(watch, position)
     if position is not None:
-        APPENDED.labels(request.scope["route"].path).inc()
+        APPENDED.labels(template_of(request.scope)).inc()
     if snapshot is None:
         snapshot = msgspec.json.encode({"job_id": job, "position": position})
     else:

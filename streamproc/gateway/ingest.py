@@ -16,6 +16,7 @@ from streamproc.gateway.bodies import MAX_EVENTS, media_type, read_body, split_a
 from streamproc.gateway.claims import lost_claims
 from streamproc.gateway.cloudevents import attribute_error, attributes_of
 from streamproc.gateway.identity import identity_of
+from streamproc.gateway.measured import template_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traced, traceparent
 from streamproc.gateway.writable import foreign
@@ -53,7 +54,7 @@ async def post_events(request: Request) -> Response:
     for at in range(0, len(payloads), _AT_ONCE):
         part = slice(at, at + _AT_ONCE)
         positions += await opened.log.append(zip(jobs[part], payloads[part], strict=True))
-    APPENDED.labels(request.scope["route"].path).inc(len(positions))
+    APPENDED.labels(template_of(request.scope)).inc(len(positions))
     answer = {
         "events": [
             {"job": job, "position": position, "partition": opened.keys.of(job).partition}

@@ -8,14 +8,16 @@ import time
 from functools import lru_cache
 from typing import Any, Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamproc.telemetry import gateway as telemetry
 
-__all__ = ["Measured"]
+__all__ = ["TEMPLATE", "Measured", "template_of"]
 
-_EVENT_STREAM: Final = "text/event-stream"
+TEMPLATE: Final = "streamproc.route"
+"""Where the scope of a request holds the template of its route."""
+
+_STREAM: Final = b"text/event-stream"
 _access = logging.getLogger("streamproc.access")
 
 
@@ -43,7 +45,7 @@ class Measured:
             raise
         finally:
             seen.end()
-            route, method = _route(scope), scope.get("method", "WS")
+            route, method = template_of(scope), scope.get("method", "WS")
             _requests(method, route, seen.status).inc()
             if _access.isEnabledFor(logging.INFO):
                 fields = {"method": method, "route": route, "status": seen.status}
@@ -66,7 +68,7 @@ class _Seen:
         match message["type"]:
             case "http.response.start":
                 self.status = message["status"]
-                if Headers(raw=message["headers"]).get("content-type", "").startswith(_EVENT_STREAM):
+                if any(name == b"content-type" and value.startswith(_STREAM) for name, value in message["headers"]):
                     self._wait("sse")
             case "websocket.http.response.start":
                 self.status = message["status"]
@@ -84,9 +86,9 @@ class _Seen:
             self._transport = None
 
 
-def _route(scope: Scope) -> str:
+def template_of(scope: Scope) -> str:
     """The template of the path that a request was routed by."""
-    return getattr(scope.get("route"), "path", "other")
+    return str(scope.get(TEMPLATE, "other"))
 
 
 @lru_cache(maxsize=4096)

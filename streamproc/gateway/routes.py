@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streamproc.gateway.idempotency import idempotent
 from streamproc.gateway.identity.middleware import Needs
+from streamproc.gateway.measured import TEMPLATE
 from streamproc.gateway.problems import REFUSAL, Refusal
 
 __all__ = ["Method", "Served"]
@@ -34,9 +35,25 @@ class Served(NamedTuple):
         if self.scope is not None:
             before.append(Middleware(Needs, self.scope))
         if self.method == "WS":
-            return WebSocketRoute(self.path, self.endpoint, middleware=before)
+            return _WebSocketRoute(self.path, self.endpoint, middleware=before)
         endpoint = idempotent(self.endpoint) if self.method == "POST" and self.scope in _WRITING else self.endpoint
-        return Route(self.path, endpoint, methods=[self.method], middleware=before)
+        return _Route(self.path, endpoint, methods=[self.method], middleware=before)
+
+
+class _Route(Route):
+    """Tells what it matched by."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return match, {**found, TEMPLATE: self.path} if found else found
+
+
+class _WebSocketRoute(WebSocketRoute):
+    """Likewise."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return match, {**found, TEMPLATE: self.path} if found else found
 
 
 class _Refusing:

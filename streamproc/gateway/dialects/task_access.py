@@ -13,6 +13,7 @@ from streamproc.events import Event
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.dialects.task_shapes import Task, job_named, priority_of, task_of
 from streamproc.gateway.identity import check_seen
+from streamproc.gateway.measured import template_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traceparent
 from streamproc.position import START, key
@@ -75,7 +76,7 @@ async def append(request: Request, event: Event) -> None:
     payload = encode(checked(event))
     with await opened.hub.watch(event.job) as watch:
         [position] = await opened.log.append([(event.job, payload)])
-        APPENDED.labels(request.scope["route"].path).inc()
+        APPENDED.labels(template_of(request.scope)).inc()
         with anyio.move_on_after(_FOLD_SECONDS):
             while not watch.closed:
                 live = watch.look()
