@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from streamproc.errors import InvalidEvent
 from streamproc.gateway import cloudevents
 from streamproc.wire import decode
-from tests.support.gateways import Service, serving_with_projector
+from tests.support.gateways import Service, messages, serving_with_projector
 from tests.support.running import caught_up
 from tests.support.servers import Server
 
@@ -189,13 +189,21 @@ async def test_the_trace_of_a_request_becomes_that_of_its_events(service: Servic
     assert (await service.http.get("/v1/jobs/b/events")).json()["events"][0]["event"]["trace"] == TRACE
 
 
-@pytest.mark.parametrize(
-    "header", ["", "x", TRACE.upper(), TRACE.replace("00-", "ff-"), f"00-{'0' * 32}-{'1' * 16}-01"]
-)
-async def test_a_trace_that_is_none_is_left_out(service: Service, header: str) -> None:
-    await post(service, {"job": "a", "type": "job.noted"}, "application/json", traceparent=header)
+async def test_a_trace_goes_with_its_event_to_whoever_follows_or_replays(service: Service) -> None:
+    await post(service, {"job": "a", "type": "job.finished"}, "application/json", traceparent=TRACE)
     await caught_up(service.client, service.keys)
-    assert "trace" not in (await service.http.get("/v1/jobs/a/events")).json()["events"][0]["event"]
+    async with service.http.stream("GET", "/v1/jobs/a/stream?events=all") as response:
+        told = [message.data["event"] async for message in messages(response) if message.event == "event"]
+    replayed = [json.loads(line)["event"] for line in (await service.http.get("/v1/log")).text.splitlines()]
+    assert [event["trace"] for event in told + replayed] == [TRACE, TRACE]
+
+
+async def test_a_trace_that_is_none_is_left_out(service: Service) -> None:
+    for header in ("", "x", TRACE.upper(), TRACE.replace("00-", "ff-", 1), f"00-{'0' * 32}-{'1' * 16}-01"):
+        await post(service, {"job": "a", "type": "job.noted"}, "application/json", traceparent=header)
+    await caught_up(service.client, service.keys)
+    events = (await service.http.get("/v1/jobs/a/events")).json()["events"]
+    assert ["trace" in event["event"] for event in events] == [False] * 5
 
 
 _TEXT = st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable())

@@ -1,5 +1,6 @@
 """Whatever is sent, the gateway answers as its document says, and never with what broke it."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -95,3 +96,13 @@ def test_whatever_events_are_sent_the_answer_is_one_of_those_told_of(case: Case,
 def test_what_is_told_of_a_job_is_of_the_types_that_are_told(case: Case, fuzzed: Stack) -> None:
     case.path_parameters = {"job": "import-42", "kind": "import"}
     check(case, fuzzed)
+
+
+def test_bytes_that_are_no_text_are_refused_by_every_route(fuzzed: Stack) -> None:
+    """Random examples are text, and msgspec tells of bytes that are none in an error of another class."""
+    for route in ROUTES:
+        path = re.sub(r"{\w+}", "import-42", route.path)
+        for body in (b'{"\xff":1}', b'{"reason":"\xff","worker":"\xff"}', b'"\xed\xa0\x80"', b'{"params":' * 20_000):
+            if route.method == "POST":
+                answer = httpx.post(fuzzed.http + path, content=body, headers={"content-type": "application/json"})
+                assert answer.status_code < 500, (path, body[:20])

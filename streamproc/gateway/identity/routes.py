@@ -112,5 +112,5 @@ async def _wanted(request: Request) -> ShareRequest:
     body = await read_body(request)
     try:
         return msgspec.json.decode(body, type=ShareRequest) if body else ShareRequest()
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "invalid-body", f'the body must be JSON such as {{"expires_in": 3600}}: {error}') from None
