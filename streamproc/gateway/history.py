@@ -12,13 +12,13 @@ from streamproc.gateway import cloudevents
 from streamproc.gateway.backend import Backend, Opened
 from streamproc.gateway.cloudevents import cloud_event
 from streamproc.gateway.identity import Identity, check_seen, identity_of, sees
-from streamproc.gateway.lines import event_line, one_line
+from streamproc.gateway.lines import event_line, one_line, time_of
 from streamproc.gateway.paging import splice
 from streamproc.gateway.parameters import accepts, accepts_ndjson, after, job_of, limit, whole
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.streaming import Streaming, Write
 from streamproc.log import Entry
-from streamproc.position import START, Token, key, millis, rfc3339
+from streamproc.position import START, Token, key
 from streamproc.store import Store
 from streamproc.wire import decode
 
@@ -26,6 +26,9 @@ __all__ = ["PAGE", "get_events", "get_log"]
 
 PAGE: Final = 100
 """Entries that are in memory at once for one client: 6.4 MB, if all of them are as large as may be."""
+_PAGE_BYTES: Final = 512 * 1024
+_MOST_ENTRIES: Final = 2000
+"""Where entries are small, so many; then a replay isn't one of round trips."""
 _NDJSON: Final = "application/x-ndjson"
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -82,14 +85,19 @@ async def _lines(
 ) -> None:
     """Write the entries to be shown after a position, up to an end or as far as there are any."""
     last = None if end is None else key(end)
+    count = PAGE
     while True:
-        entries = await read(position, PAGE)
-        wanted = [entry for entry in entries if last is None or key(entry[0].decode()) <= last]
+        entries = await read(position, count)
+        wanted = entries
+        if last is not None and entries and key(entries[-1][0].decode()) > last:
+            wanted = [entry for entry in entries if key(entry[0].decode()) <= last]
         if wanted:
-            await write(b"".join([made + b"\n" for made in map(line, await shown(wanted)) if made]))
+            text = b"".join([made + b"\n" for made in map(line, await shown(wanted)) if made])
+            await write(text)
             position = wanted[-1][0].decode()
-        if len(wanted) < PAGE:
+        if len(wanted) < count:
             return
+        count = min(_MOST_ENTRIES, max(PAGE, _PAGE_BYTES * len(wanted) // max(1, len(text))))
 
 
 async def get_log(request: Request) -> Response:
@@ -155,8 +163,8 @@ def _log_cloud_event(entry: Entry) -> bytes:
 
 def _log_line(partition: int, entry: Entry) -> bytes:
     """An entry of the log. One that is no JSON object, as anybody may write it, is shown as text."""
-    position, fields = entry[0].decode(), entry[1]
-    head = b'{"partition":%d,"position":"%b","time":"%b"' % (partition, entry[0], rfc3339(millis(position)).encode())
+    fields = entry[1]
+    head = b'{"partition":%d,"position":"%b","time":"%b"' % (partition, entry[0], time_of(entry[0]))
     payload = fields[1] if fields[0] == b"e" else b" ".join(fields)
     try:
         _object.decode(payload)
