@@ -140,11 +140,11 @@ async def test_answers_are_kept_for_a_day(service: Service) -> None:
 
 
 def test_a_key_belongs_to_whoever_sends_it() -> None:
-    def of(name: str, path: str = "/v1/events", key: bytes = b'"k"') -> str | None:
+    def of(name: str, path: str = "/v1/events", key: bytes = b'"k"', via: str = "key:1") -> str | None:
         scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"idempotency-key", key)]}
-        return idempotency_key(Request(scope | {IDENTITY: Identity(name=name)}))
+        return idempotency_key(Request(scope | {IDENTITY: Identity(name=name, via=via)}))
 
     assert of("ann") == of("ann", key=b"k")
-    assert len({of("ann"), of("bob"), of("ann", "/v1/jobs"), of("ann", key=b'"l"')}) == 4
+    assert len({of("ann"), of("bob"), of("ann", "/v1/jobs"), of("ann", key=b'"l"'), of("ann", via="jwt:x")}) == 5
     with pytest.raises(Problem):
         of("ann", key=b"\x00")

@@ -73,7 +73,8 @@ def idempotency_key(request: Request) -> str | None:
         detail = 'Idempotency-Key: must be 1 to 255 characters in quotes, as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
         raise Problem(400, "invalid-header", detail, header="Idempotency-Key")
     key = re.sub(r"\\(.)", r"\1", match[1]) if match.re is _QUOTED else match[0]
-    return _digest(identity_of(request).name, request.method, request.url.path, key)
+    identity = identity_of(request)
+    return _digest(identity.via, identity.name, request.method, request.url.path, key)
 
 
 def _content(request: Request, body: bytes) -> str:
