@@ -39,19 +39,23 @@ import anyio
 from anyio.abc import TaskStatus
 
 from streamproc.errors import ServerError, ServerUnavailable
+from streamproc.gathering import Gathering, Reply
 from streamproc.keys import Keys
 from streamproc.log import Entry
-from streamproc.pages import PAGE, Page, Pages
 from streamproc.position import Token
 from streamproc.store import Store
 from streamproc.subscription import Subscription
-from streamproc.watched import Live, Place, Reply, Watched, live_of
+from streamproc.watched import Live, Place, Watched, live_of
 
 __all__ = ["PAGE", "Hub", "Live", "Page", "Place", "Watch"]
 
 ROUND_SECONDS: Final = 3.0
 _RETRY_SECONDS: Final = 0.5
 _READ_JOBS: Final = 500
+_READ_PAGES: Final = 50
+PAGE: Final = 100
+"""Entries of a page of a history; the last one has fewer."""
+Page = Reply[Sequence[Entry]]
 _logger = logging.getLogger("streamproc.hub")
 
 
@@ -117,13 +121,11 @@ class Watch:
 
     def page(self, after: str) -> Page:
         """The page of the job's history after a position, which is being read; wait for it."""
-        return self._hub.pages.want(self._job.name, after)
+        return self._hub.pages.want((self._job.name, after))
 
     async def history(self, after: str) -> Sequence[Entry]:
         """A page of the job's history after a position; the last one has fewer than `PAGE`. Raises `ServerError`."""
-        page = self.page(after)
-        await page.wait()
-        return page.entries
+        return await self.page(after).wait()
 
 
 class Hub:
@@ -136,17 +138,19 @@ class Hub:
 
     Attributes:
         horizons: of each watched partition, up to where all its watched jobs are known.
+        pages: of histories, by the job and the position before.
+        snapshots: of jobs, watched or not.
     """
 
     def __init__(self, url: str, keys: Keys, store: Store) -> None:
         self.store = store
-        self.pages = Pages(store)
+        self.pages = Gathering(self._histories, _READ_PAGES)
+        self.snapshots = Gathering(self._snapshots, _READ_JOBS)
         self.closed = False
         self.horizons: dict[int, Token] = {}
         self._keys = keys
         self._jobs: dict[bytes, Watched] = {}
-        self._unread: list[Watched] = []
-        self._unread_some = anyio.Event()
+        self._loading = Gathering(self._load, _READ_JOBS)
         self._doubtful: set[Watched] = set()
         self._doubt = anyio.Event()
         self._connected = anyio.Event()
@@ -157,8 +161,9 @@ class Hub:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._subscription.run)
             tasks.start_soon(self._rounds)
-            tasks.start_soon(self._first_reads)
+            tasks.start_soon(self._loading.run)
             tasks.start_soon(self.pages.run)
+            tasks.start_soon(self.snapshots.run)
             await self._connected.wait()
             task_status.started()
 
@@ -192,7 +197,7 @@ class Hub:
             job.watchers += 1
         try:
             await self._subscription.subscribe(*(job.channel for job in jobs))
-            for reply in [self._first_read(job) for job in jobs if not job.loaded]:
+            for reply in [self._loading.want(job) for job in jobs if not job.loaded]:
                 await reply.wait()
         except BaseException:
             for job in jobs:
@@ -225,28 +230,18 @@ class Hub:
                     _logger.error("job %s can't be shown: %s", job.name, error)
                 job.error = error
 
-    def _first_read(self, job: Watched) -> Reply:
-        if job.loading is None:
-            job.loading = Reply()
-            self._unread.append(job)
-            self._unread_some.set()
-        return job.loading
+    async def _load(self, jobs: list[Watched]) -> list[ServerError | None]:
+        await self.read(jobs)
+        for job in jobs:
+            job.loaded = job.error is None
+        return [job.error for job in jobs]
 
-    async def _first_reads(self) -> None:
-        """Read the jobs that are watched for the first time: while some are read the next gather."""
-        while True:
-            await self._unread_some.wait()
-            self._unread_some = anyio.Event()
-            while self._unread:
-                jobs = self._unread[:_READ_JOBS]
-                del self._unread[:_READ_JOBS]
-                error: ServerError | None = None
-                try:
-                    await self.read(jobs)
-                except ServerError as failed:
-                    error = failed
-                for job in jobs:
-                    job.end_loading(error or job.error)
+    async def _snapshots(self, jobs: list[str]) -> list[bytes | ServerError | None]:
+        states = await self.store.states(jobs)
+        return [state if isinstance(state, ServerError) else state[1] for state in states]
+
+    async def _histories(self, wanted: list[tuple[str, str]]) -> list[Sequence[Entry] | ServerError]:
+        return await self.store.histories(wanted, PAGE)
 
     def _heard(self, channel: bytes, message: bytes) -> None:
         job = self._jobs.get(channel)

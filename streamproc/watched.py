@@ -8,7 +8,7 @@ import anyio
 from streamproc.errors import InvalidPosition, ServerError
 from streamproc.position import Token, key
 
-__all__ = ["Live", "Place", "Reply", "Watched", "live_of"]
+__all__ = ["Live", "Place", "Watched", "live_of"]
 
 Place = tuple[int, int]
 """A position as it sorts."""
@@ -48,28 +48,13 @@ def live_of(incarnation: str, snapshot: bytes) -> Live:
         raise ServerError(f"it isn't a snapshot: {snapshot[:60]!r}") from error
 
 
-class Reply:
-    """The end of a read that several wait for."""
-
-    __slots__ = ("done", "error")
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.error: ServerError | None = None
-
-    async def wait(self) -> None:
-        """Wait for it. Raises `ServerError` where it failed."""
-        await self.done.wait()
-        if self.error is not None:
-            raise type(self.error)(str(self.error)) from self.error
-
-
 class Watched:
     """A job, for all its watchers.
 
     Attributes:
         now: its newest state; None where nothing of it was folded.
         ended: the newest final state that was seen, which `now` may have left behind: final states aren't skipped.
+        loaded: it was read since it is watched.
         error: why it can't be shown, if so.
         life: rises when the past isn't what it was.
         version: rises with every change.
@@ -85,7 +70,6 @@ class Watched:
         "life",
         "listeners",
         "loaded",
-        "loading",
         "name",
         "now",
         "partition",
@@ -98,7 +82,6 @@ class Watched:
         self.channel = channel
         self.partition = partition
         self.watchers = 0
-        self.loading: Reply | None = None
         self.loaded = False
         self.error: ServerError | None = None
         self.incarnation = ""
@@ -108,14 +91,6 @@ class Watched:
         self.version = 0
         self.bell: anyio.Event | None = None
         self.listeners: set[Callable[[], None]] = set()
-
-    def end_loading(self, error: ServerError | None) -> None:
-        """The first read is done, or failed; the next watcher begins another then."""
-        reply, self.loading = self.loading, None
-        self.loaded = error is None
-        if reply is not None:
-            reply.error = error
-            reply.done.set()
 
     def ring(self) -> None:
         self.version += 1

@@ -30,13 +30,25 @@ LAYERS = [
         "inspection",
         "vault",
     },
-    {"kinds", "past", "folding", "owned", "releaser", "sweeper", "projector", "watched", "pages", "hub", "producer"},
+    {
+        "kinds",
+        "past",
+        "folding",
+        "owned",
+        "releaser",
+        "sweeper",
+        "projector",
+        "gathering",
+        "watched",
+        "hub",
+        "producer",
+    },
     {"gateway", "integrations", "tqdm", "trackers"},
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
 ALONE = [
     {"folding", "owned", "releaser", "sweeper", "projector"},
-    {"watched", "pages", "hub"},
+    {"gathering", "watched", "hub"},
     {"producer", "tqdm", "trackers"},
 ]
 PURE = {"redis", "anyio", "asyncio", "starlette", "uvicorn", "httpx", "time"}

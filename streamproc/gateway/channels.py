@@ -1,10 +1,13 @@
 """A job as all clients of this gateway see it: what is made for them of a snapshot or a page is made once."""
 
+from collections.abc import Sequence
+
 from streamproc.gateway import messages
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.followers import Events, Follower, Snapshots
 from streamproc.gateway.messages import Format
 from streamproc.hub import PAGE, Live, Page, Watch
+from streamproc.log import Entry
 from streamproc.position import key
 
 __all__ = ["Channel"]
@@ -69,19 +72,19 @@ class Channel:
                 reader.client.mark(reader)
         return positions
 
-    def tell(self, start: str, page: Page) -> None:
+    def tell(self, start: str, page: Page, entries: Sequence[Entry]) -> None:
         """Give a page to all who wait for it."""
         live = self.watch.look()
         if live is None:
             return
-        last = len(page.entries) == PAGE or live.final
-        end = page.entries[-1][0].decode() if page.entries else start
+        last = len(entries) == PAGE or live.final
+        end = entries[-1][0].decode() if entries else start
         place = key(end)
         joined: dict[Format, list[bytes]] = {}
         for reader in self.readers:
-            if reader.position == start and page.entries:
+            if reader.position == start and entries:
                 form = reader.client.form
-                pieces = self.lines(form, page, live.incarnation)
+                pieces = self.lines(form, page, entries, live.incarnation)
                 if reader.client.places is None:  # else the last one gets a number of the client's own
                     if form not in joined:
                         joined[form] = [b"".join(pieces)]
@@ -116,9 +119,9 @@ class Channel:
             made = self._made[form] = messages.snapshot(form, self.job, live, served)
         return made
 
-    def lines(self, form: Format, page: Page, incarnation: str) -> list[bytes]:
+    def lines(self, form: Format, page: Page, entries: Sequence[Entry], incarnation: str) -> list[bytes]:
         """The messages of a page of its history."""
-        made = page.made.get(form)
+        made: list[bytes] | None = page.made.get(form)
         if made is None:
-            made = page.made[form] = [messages.event(form, self.job, incarnation, entry) for entry in page.entries]
+            made = page.made[form] = [messages.event(form, self.job, incarnation, entry) for entry in entries]
         return made

@@ -181,11 +181,11 @@ class Fanout:
             ]
             for channel, position, page in pages:
                 try:
-                    await page.wait()
+                    entries = await page.wait()
                 except ServerError:
                     channel.mark_readers()  # they try themselves, and say when they can't
                 else:
-                    channel.tell(position, page)
+                    channel.tell(position, page, entries)
 
     async def _ticks(self) -> None:
         while True:

@@ -151,11 +151,11 @@ class Events(Follower):
             pieces.append(await self.channel.shown(self.client.form, live, resumable=False))
         if not self._reaches(live):
             page = self.channel.watch.page(self.position)
-            await page.wait()
-            pieces += self.channel.lines(self.client.form, page, live.incarnation)
-            if page.entries:
-                self.advance(page.entries[-1][0].decode())
-            if len(page.entries) == PAGE:
+            entries = await page.wait()
+            pieces += self.channel.lines(self.client.form, page, entries, live.incarnation)
+            if entries:
+                self.advance(entries[-1][0].decode())
+            if len(entries) == PAGE:
                 self._fall_behind()
                 self.client.mark(self)
                 return pieces

@@ -28,7 +28,7 @@ async def get_job(request: Request) -> Response:
     wait = wait_of(request)
     headers = {"cache-control": "no-cache"}
     if wait is None:
-        stored = await opened.store.snapshot(job)
+        stored = await opened.hub.snapshots.get(job)
     else:
         stored = await while_there(request, lambda: changed(request, opened, job, wait))
         headers["preference-applied"] = f"wait={wait}"
