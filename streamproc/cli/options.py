@@ -184,6 +184,8 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "max_open": {"type": int, "help": "How many requests, streams and sockets may be open in all."},
     "max_open_each": {"type": int, "help": "How many one client may have open; 0 is as many as in all."},
     "request_seconds": {"type": float, "help": "How long a request may take until its answer begins."},
+    "stream_seconds": {"type": float, "help": "How long a live stream may last; then its client connects again."},
+    "drain_seconds": {"type": float, "help": "Over how long live streams end when the gateway stops."},
     "max_body_bytes": {"type": int, "help": "The longest body of a request."},
     "no_dialects": {"is_flag": True, "help": "Leave out the routes for clients of other services."},
     "lease_seconds": {"type": float, "help": "How long a projector may be silent before others take its partitions."},

@@ -22,6 +22,7 @@ __all__ = ["gateway", "projector", "up"]
 _listening = (
     *("host", "port", "insecure", "auth_file", "allowed_host", "cors_origin", "trusted_proxy"),
     *("rate_limit", "max_open", "max_open_each", "request_seconds", "max_body_bytes", "no_dialects"),
+    *("stream_seconds", "drain_seconds"),
 )
 _folding = ("lease_seconds", "cache_bytes", "stall_seconds")
 _logging = ("log_format", "log_level")

@@ -14,12 +14,13 @@ from streamproc.config import Config
 from streamproc.errors import ConfigError
 from streamproc.gateway.app import create_app
 from streamproc.gateway.backend import Backend, open_backend
-from streamproc.gateway.connections import HttpConnection
+from streamproc.gateway.connections import HttpConnection, SocketConnection
 from streamproc.projection import AnyProjection, Estimator
 
 __all__ = ["serve"]
 
 _BACKLOG: Final = 2048
+_MAX_MESSAGE_BYTES: Final = 64 * 1024
 _STALLED_SECONDS: Final = 1.0
 _REQUEST_SECONDS: Final = 5
 """What requests get to finish at the end, and clients that take nothing of what is written to them."""
@@ -107,7 +108,9 @@ class _Server(uvicorn.Server):
                 create_app(backend),
                 http=HttpConnection,
                 loop="none",
-                ws="none",
+                ws=SocketConnection,
+                ws_max_size=_MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
