@@ -193,6 +193,23 @@ def test_only_the_worker_that_has_claimed_a_task_may_speak_of_it(
     assert curl(path, {"worker_id": "worker-1", **said})[0] == 400
 
 
+def test_a_task_that_was_given_back_is_claimed_by_nobody_until_its_next_attempt(
+    stack: Stack, curl: Curl, kind: str
+) -> None:
+    job = job_named(curl.new(kind))
+    curl.claim(type=kind)
+    httpx.post(f"{stack.http}/v1/jobs/{job}/release", json={"worker": "worker-1"}).raise_for_status()
+    stack.wait_for(job, status="queued")
+    task, report = id_of(job), {"worker_id": "worker-1", "progress": 5}
+    assert curl(f"/tasks/{task}/progress", report)[0] == 400
+    assert curl.data(f"/tasks/{task}").items() >= {"status": "pending", "claimed_by": None, "attempts": 1}.items()
+    assert curl.claim(type=kind)["attempts"] == 2
+    assert curl(f"/tasks/{task}/progress", report)[0] == 200
+    assert stack.said(job)[-1] == {
+        "type": "job.progressed", "percent": 5, "worker": "worker-1", "attempt": 2,
+    }  # fmt: skip
+
+
 def test_an_unknown_task_or_type_is_not_there(curl: Curl) -> None:
     gone = (404, {"success": False, "data": None, "message": "there is no such task"})
     for path in ("/tasks/999999", "/api/tasks/nope", "/tasks/0", "/tasks/no%20name", "/tasks/999999/history"):
@@ -285,10 +302,12 @@ async def test_tasks_of_others_are_not_there(server_url: str, namespace: str, tm
     scopes = ("jobs:read", "claims", "events:write")
     path = auth_file(tmp_path, toml_key("mine", *scopes, kinds=["mine"]), toml_key("all", *scopes))
     mine, everyone = bearer(key_of("mine")), bearer(key_of("all"))
-    async with guarded(server_url, namespace, path) as (_, http):
+    async with guarded(server_url, namespace, path) as (service, http):
         for kind in ("mine", "theirs"):
             await http.post("/tasks", json={"type": kind}, headers=everyone)
+        before = await service.log_length()
         assert (await http.post("/tasks", json={"type": "theirs"}, headers=mine)).status_code == 404
+        assert await service.log_length() == before
         for path_ in ("/tasks/2", "/tasks/2/history"):
             foreign, unknown = [await http.get(each, headers=mine) for each in (path_, path_.replace("2", "99"))]
             assert foreign.status_code == 404

@@ -223,7 +223,8 @@ def _text(error: Error) -> str:
 
 def _stage(stage: _Stage) -> OverviewStage:
     status = _OF_STAGES.get(stage.status, stage.status)
-    return OverviewStage(stage.name, status, stage.percent or 0.0, stage.duration_seconds)
+    # A page that shows a duration where there is one shows the 0 of a stage that has just begun as a digit.
+    return OverviewStage(stage.name, status, stage.percent or 0.0, stage.duration_seconds or None)
 
 
 def _document(unit: _Unit, now: str | None) -> Document:
