@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 import streamproc
+from streamproc.config import Config
 from streamproc.gateway.dialects.task_shapes import id_of, job_named
 from streamproc.gateway.history import PAGE
+from tests.support.gateways import serving
 from tests.support.identities import auth_file, bearer, guarded, key_of, toml_key
 from tests.support.producing import wait_until
 from tests.support.programs import program
@@ -295,6 +297,13 @@ def test_a_task_created_again_under_its_key_is_the_same_task(stack: Stack, kind:
         for _ in range(2)
     ]
     assert made[0].json() == made[1].json()
+
+
+@pytest.mark.anyio
+async def test_a_task_is_created_where_nobody_folds_it_yet(server_url: str, namespace: str) -> None:
+    async with serving(Config(redis=server_url, namespace=namespace, port=0)) as http:
+        created = await http.post("/tasks", json={"type": "import"})
+        assert (created.status_code, created.json()["data"]) == (201, {"id": 1, "type_id": 1})
 
 
 @pytest.mark.anyio

@@ -1,22 +1,23 @@
 """What the routes of tasks share: the envelope of every answer, reading a task, and appending what happens to one."""
 
+from contextlib import suppress
 from typing import Any, Final
 
-import anyio
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from streamproc.claims import Held
-from streamproc.errors import InvalidEvent, UnknownJob
+from streamproc.errors import InvalidEvent, ServerError, UnknownJob
 from streamproc.events import Event
 from streamproc.gateway.backend import Backend, Opened
+from streamproc.gateway.control import folded
 from streamproc.gateway.dialects.task_shapes import Task, job_named, priority_of, task_of
 from streamproc.gateway.identity import check_seen
 from streamproc.gateway.measured import template_of
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.tracing import traceparent
-from streamproc.position import START, key
+from streamproc.position import START
 from streamproc.telemetry.gateway import APPENDED
 from streamproc.wire import check_job_id, decode, encode
 
@@ -73,16 +74,10 @@ async def append(request: Request, event: Event) -> None:
     """Append an event, and wait until it shows, as who asks next expects; but not for long: it is in the log."""
     opened = opened_of(request)
     event.trace = traceparent(request)
-    payload = encode(checked(event))
-    with await opened.hub.watch(event.job) as watch:
-        [position] = await opened.log.append([(event.job, payload)])
-        APPENDED.labels(template_of(request.scope)).inc()
-        with anyio.move_on_after(_FOLD_SECONDS):
-            while not watch.closed:
-                live = watch.look()
-                if live is not None and live.place >= key(position):
-                    return
-                await watch.changed()
+    [position] = await opened.log.append([(event.job, encode(checked(event)))])
+    APPENDED.labels(template_of(request.scope)).inc()
+    with suppress(ServerError):  # it is in the log
+        await folded(opened.hub, event.job, position, _FOLD_SECONDS)
 
 
 def checked(event: Event) -> Event:
