@@ -115,7 +115,7 @@ async def post_claim(request: Request) -> Response:
 
 async def get_task(request: Request) -> Response:
     """A task as it is now."""
-    return answer(200, await read_task(request, job_of(request)), "here it is")
+    return answer(200, await read_task(request, job_of(request)), "found")
 
 
 async def get_tasks(request: Request) -> Response:
@@ -130,7 +130,7 @@ async def get_tasks(request: Request) -> Response:
             raise first
         tasks.append(listed_task(snapshot, priority_of(first)))
     data = {"tasks": tasks, "count": len(tasks), "limit": most, "offset": offset}
-    return answer(200, data, "here they are")
+    return answer(200, data, "found")
 
 
 def _wanted(request: Request) -> Filter:
@@ -162,7 +162,7 @@ async def get_rows(request: Request) -> Response:
     _, snapshot = await held_of(request, job)
     rows = Rows(id_of(job))
     head = b'{"success":true,"data":{"task_id":%b,"history":[' % msgspec.json.encode(id_of(job))
-    return history_of(opened_of(request).store, job, snapshot, rows.row, (head, b']},"message":"here it is"}'))
+    return history_of(opened_of(request).store, job, snapshot, rows.row, (head, b']},"message":"found"}'))
 
 
 ROUTES: Final = tuple(
