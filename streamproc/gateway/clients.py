@@ -83,7 +83,7 @@ class Client:
         self.endless = endless
         self.followers: dict[str, Follower] = {}
         self.idle = False
-        self.reason: str | None = None
+        self.reason: str | None = "gone" if connection.gone else None
         self._connection = connection
         self._beat = beat
         self._dirty: dict[Follower, None] = {}

@@ -26,9 +26,15 @@ class Listener(Protocol):
 
 
 class Connection(Protocol):
-    """A client's connection, while a response without an end is written to it."""
+    """A client's connection, while a response without an end is written to it.
+
+    Attributes:
+        listener: is told what becomes of it from now on.
+        gone: the connection is lost already.
+    """
 
     listener: Listener | None
+    gone: bool
 
     @property
     def paused(self) -> bool:
@@ -89,6 +95,7 @@ class HttpConnection(HttpToolsProtocol):
     """HTTP/1.1 with a limit to what comes before a body."""
 
     listener: Listener | None = None
+    gone = False
     _head_bytes = 0
     _in_body = False
     _was_in_body = False
@@ -115,6 +122,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.gone = True
         if self.listener is not None:
             self.listener.lost()
 
@@ -148,6 +156,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     """A WebSocket."""
 
     listener: Listener | None = None
+    gone = False
 
     @property
     def paused(self) -> bool:
@@ -172,6 +181,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.gone = True
         if self.listener is not None:
             self.listener.lost()
 

@@ -103,18 +103,24 @@ class Fanout:
 
     async def _open(self, jobs: list[str]) -> list[Channel]:
         """The channels of jobs, held until they are released."""
-        missing = [job for job in jobs if job not in self._channels]
+        found = {job: self._channels[job] for job in jobs if job in self._channels}
+        for channel in found.values():
+            channel.holders += 1  # before anything is waited for: others may let go of it meanwhile
+        missing = [job for job in jobs if job not in found]
         if missing:
-            watches = await self.hub.watch_all(missing, [partial(self._rung, job) for job in missing])
+            try:
+                watches = await self.hub.watch_all(missing, [partial(self._rung, job) for job in missing])
+            except BaseException:
+                self._release(*found.values())
+                raise
             for job, watch in zip(missing, watches, strict=True):
                 if job in self._channels:
                     watch.__exit__(None, None, None)  # another was faster
                 else:
                     self._channels[job] = Channel(job, watch, self._estimates)
-        channels = [self._channels[job] for job in jobs]
-        for channel in channels:
-            channel.holders += 1
-        return channels
+                found[job] = self._channels[job]
+                found[job].holders += 1
+        return [found[job] for job in jobs]
 
     def _release(self, *channels: Channel) -> None:
         for channel in channels:
