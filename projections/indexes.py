@@ -20,8 +20,9 @@ __all__ = ["indexed_of", "reindex"]
 def indexed_of(state: State) -> Indexed:
     """What a job is listed by now."""
     job = state.job
+    labels = tuple(labels_of(job.labels)) if job.labels else ()  # dictionaries that differ in their order are equal
     return Indexed(
-        job.status, job.kind, job.stalled, job.title, job.worker, job.owner, job.labels, job.started_at, job.finished_at
+        job.status, job.kind, job.stalled, job.title, job.worker, job.owner, labels, job.started_at, job.finished_at
     )
 
 
@@ -48,7 +49,7 @@ def _entries(indexed: Indexed, created: int) -> dict[str, int]:
         names.append(by_worker(indexed.worker))
     if indexed.owner is not None:
         names.append(by_owner(indexed.owner))
-    names += [by_label(*each) for each in labels_of(indexed.labels)]
+    names += [by_label(*each) for each in indexed.labels]
     entries = dict.fromkeys(names, created)
     if indexed.started_at is not None:
         entries[STARTED] = parse_rfc3339(indexed.started_at)

@@ -196,7 +196,7 @@ class Indexed(NamedTuple):
     title: str | None
     worker: str | None
     owner: str | None
-    labels: dict[str, str]
+    labels: tuple[tuple[str, str], ...]
     started_at: str | None
     finished_at: str | None
 

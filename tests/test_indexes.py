@@ -76,6 +76,16 @@ def test_a_job_is_listed_by_its_first_sixteen_labels(job: Reports) -> None:
     assert {name for name in job.indexes if name.startswith("label")} == {f"label:l{n}:x" for n in range(MOST_LABELS)}
 
 
+def test_labels_that_come_in_another_order_are_others_of_which_the_first_sixteen_count(job: Reports) -> None:
+    labels = {f"l{number}": "x" for number in range(20)}
+    job("job.queued", labels=labels)
+    job("job.queued", labels=dict(reversed(labels.items())))
+    listed = {name for name in job.indexes if name.startswith("label")}
+    assert listed == {f"label:l{n}:x" for n in range(4, 20)}
+    job("job.queued", labels={})
+    assert not [name for name in job.indexes if name.startswith("label")]
+
+
 def test_a_job_is_found_by_the_words_of_its_title_and_id(job: Reports) -> None:
     job("job.noted")
     assert words(job) == {"j"}
