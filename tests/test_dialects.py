@@ -18,6 +18,7 @@ from streamproc.gateway.history import PAGE
 from streamproc.store import Store
 from tests.support.gateways import Service, serving, serving_with_projector
 from tests.support.identities import auth_file, bearer, guarded, key_of, toml_key
+from tests.support.running import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -226,6 +227,35 @@ async def test_a_socket_waits_for_a_job_and_takes_no_notice_of_what_is_said(serv
             await socket.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1000
+
+
+async def clients(service: Service) -> list[str]:
+    """How many there are, over each transport that has some."""
+    text = (await service.http.get("/metrics")).text
+    return [line for line in text.splitlines() if line.startswith("streamproc_clients{") and line[-4:] != " 0.0"]
+
+
+async def test_clients_that_go_in_the_middle_leave_nothing_behind(service: Service) -> None:
+    await service.append({"job": "j", "type": "job.started"})
+    before = await clients(service)
+
+    async def leave_a_stream(job: str) -> None:
+        async with service.http.stream("GET", f"/progress/{job}/stream") as response:
+            await anext(response.aiter_raw())
+
+    async def leave_a_socket(job: str) -> None:
+        socket = await connect(socket_url(service.http, job))
+        socket.transport.abort()
+
+    async with anyio.create_task_group() as tasks:
+        for job in ("j", "later") * 10:
+            tasks.start_soon(leave_a_stream, job)
+            tasks.start_soon(leave_a_socket, job)
+
+    async def all_gone() -> bool:
+        return await clients(service) == before
+
+    await eventually(all_gone)
 
 
 # To whom -------------------------------------------------------------------------------------------------------------
