@@ -20,6 +20,7 @@ ASKS_NOTHING = {
     ("GET", "/asyncapi.json"),
     ("GET", "/docs"),
     ("GET", "/docs/style.css"),
+    ("GET", "/static/{file:path}"),
 }
 BODIES = {"/v1/jobs/{job}/release": b'{"worker":"w"}'}
 UPGRADE = {

@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from streamproc.gateway.assets import get_asset
 from streamproc.gateway.backend import Backend
 from streamproc.gateway.claims import post_claims, post_release
 from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
@@ -59,6 +60,7 @@ ROUTES: Final = (
     Served("GET", "/asyncapi.json", get_asyncapi, None),
     Served("GET", "/docs", get_page, None),
     Served("GET", "/docs/style.css", get_style, None),
+    Served("GET", "/static/{file:path}", get_asset, None),
     Served("GET", "/metrics", get_metrics, "jobs:read"),
     Served("GET", "/livez", livez, None),
     Served("GET", "/readyz", readyz, None),

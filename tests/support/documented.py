@@ -15,7 +15,7 @@ _ANYWHERE = (405, 500)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"{kind}", ".+", re.sub(r"{job}|{task}", "[^/]+", path)))
+    return re.compile(re.sub(r"{kind}|{file}", ".+", re.sub(r"{job}|{task}", "[^/]+", path)))
 
 
 _STATUSES = [

@@ -24,9 +24,10 @@ _PATHS: Final[Mapping[str, Schema]] = {
     "job": JOB_ID,
     "task": JOB_ID,
     "kind": {"type": "string", "minLength": 1, "maxLength": 256},
+    "file": {"type": "string", "examples": ["streamproc.js"]},
 }
 _HEADERS: Final[Mapping[str, str]] = {
-    "ETag": "Names this very state of the job.",
+    "ETag": "Names this very state of it.",
     "Link": '`rel="next"`: the next page.',
     "Location": "Where the job is.",
     "Set-Cookie": "The session.",

@@ -246,6 +246,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="The style of that page",
         answers={200: Answer("A style sheet.", {"text/css": {"type": "string"}})},
     ),
+    ("GET", "/static/{file:path}"): Operation(
+        tag="Operation",
+        name="get_asset",
+        summary="A file for pages",
+        about="`streamproc.js` is a module for pages of any origin that follow jobs.",
+        answers={
+            200: Answer("The file.", {"text/javascript": {"type": "string"}, "*/*": {"type": "string"}}, ("ETag",)),
+            304: Answer("The client has it.", {}, ("ETag",)),
+        },
+        refusals=(404,),
+    ),
     ("GET", "/metrics"): Operation(
         tag="Operation",
         name="get_metrics",
