@@ -45,14 +45,13 @@ def deadline_of(state: State) -> int | None:
     claim = state.claim
     if claim is None or not claim.held or claim.lease_seconds is None:
         return None
-    return _heard(state) + round(1000 * claim.lease_seconds)
+    heard = _heard(state.job.heard_at, claim) if state.heard is None else millis(state.heard)
+    return heard + round(1000 * claim.lease_seconds)
 
 
-def _heard(state: State) -> int:
-    """When the worker was heard of last."""
-    if state.heard is not None:
-        return millis(state.heard)
-    return 0 if state.job.heard_at is None else parse_rfc3339(state.job.heard_at)
+def _heard(heard_at: str | None, claim: Claim) -> int:
+    """When the worker was heard of last: by its claim, where its attempt has begun anew since and was nothing."""
+    return millis(claim.position) if heard_at is None else parse_rfc3339(heard_at)
 
 
 def moves(state: State) -> list[tuple[str, str, int | None]]:
@@ -98,7 +97,7 @@ def lapse(fields: Sequence[bytes | None], now: int, up_since: int) -> Event | in
     job, claim = _decode_job(snapshot), decode_claim(saved)
     if claim is None or not claim.held or claim.lease_seconds is None:
         return None
-    heard = 0 if job.heard_at is None else parse_rfc3339(job.heard_at)
+    heard = _heard(job.heard_at, claim)
     ends: int = max(heard, up_since) + round(1000 * claim.lease_seconds)
     if ends > now:
         return ends

@@ -120,6 +120,8 @@ def _claimed(state: State, event: Event, position: str) -> Mark | None:
 
 def _released(state: State, event: Event, position: str) -> Mark | None:
     claim = state.claim
+    if event.attempt is not None and event.attempt > state.job.attempt:
+        return Mark.LATE  # of a claim that wasn't true
     if event.silent_seconds is not None:
         if not lapsed(state, event, position):
             return Mark.LATE

@@ -181,5 +181,7 @@ def _begins(state: State, event: Event) -> bool:
         return event.type in _REOPENING
     if event.type == "job.claimed":
         return claimable(state)
-    heard = state.claim is None or event.type in _NOT_OF_THE_WORKER or not state.claim.refuses(event.worker)
+    if event.type in _OF_OTHERS:
+        return False  # it is work that begins an attempt, and no word about it
+    heard = state.claim is None or not state.claim.refuses(event.worker)
     return heard and event.type in effects.EFFECTS

@@ -65,6 +65,27 @@ def test_who_wishes_is_not_the_worker(job: Reports) -> None:
     assert job.now["message"] == "please"
 
 
+@pytest.mark.parametrize("kind", [*WISHES.values(), "job.stalled", "job.released"])
+@pytest.mark.parametrize("claimed", [False, True])
+def test_only_work_begins_an_attempt(job: Reports, kind: str, claimed: bool) -> None:
+    if claimed:
+        job("job.claimed", worker="w1", attempt=1, lease_seconds=30)
+    before = job("job.progressed", worker="w1", percent=50)
+    deadlines = dict(job.zsets.get(job.keys.queue("claims"), {}))
+    after = job(kind, attempt=2)
+    kept = ("attempt", "percent", "status", "worker", "heard_at")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert job.zsets.get(job.keys.queue("claims"), {}) == deadlines
+
+
+def test_an_attempt_that_begins_with_nothing_leaves_the_claim_its_lease(job: Reports) -> None:
+    job("job.claimed", worker="w1", attempt=1, lease_seconds=30)
+    started = job.zsets[job.keys.queue("claims")]["j"]
+    assert job("job.canceled", worker="w1", by="w1", attempt=2)["attempt"] == 2
+    assert job.marks[-1] == "late"
+    assert job.zsets[job.keys.queue("claims")]["j"] == started
+
+
 # Claims
 
 
