@@ -3,8 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from projections import ESTIMATOR
+from projections.job import JobSnapshot
+from streamproc.connection import connect
+from streamproc.gateway import estimates
+from streamproc.gateway.estimates import Estimates
+from streamproc.keys import Keys
+from streamproc.store import Store
 from tests.support.gateways import Service, messages, serving_with_projector
 from tests.support.servers import Server
 
@@ -53,6 +61,20 @@ async def test_a_job_that_does_not_run_says_why_it_has_no_finish(
         await service.append({"job": "j", "type": name, "percent": 40})
     found = await eta(service, "j")
     assert (found["finish_at"], found["reason"]) == (None, reason)
+
+
+async def test_large_jobs_that_were_served_are_forgotten_before_they_fill_the_memory(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimates, "_MOST_BYTES", 50_000)
+    async with connect(server.url) as client:
+        served = Estimates(Store(client, Keys("none", 1)), ESTIMATOR)
+        for text in ("x" * 10_000, "y" * 5_000, "z"):
+            snapshot = msgspec.json.encode(JobSnapshot("j", message=text, created_at="2026-11-21T18:33:20.000Z"))
+            for number in range(20):
+                assert (await served.served(f"j{number}", snapshot)).startswith(b'{"job_id":"j"')
+            assert served.kept_bytes <= 50_000
+        assert served.kept_bytes > 20 * len(snapshot)
 
 
 async def test_a_final_job_has_none(service: Service) -> None:

@@ -15,6 +15,8 @@ __all__ = ["Estimates"]
 
 _FRESH_SECONDS: Final = 5.0
 _MOST_JOBS: Final = 10_000
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of the snapshots that are kept as they were stored and as they went out: one may have hundreds of KiB."""
 
 
 class _Served(Struct):
@@ -24,6 +26,10 @@ class _Served(Struct):
     served: bytes
     last: Any
 
+    @property
+    def size(self) -> int:
+        return len(self.stored) + len(self.served)
+
 
 class Estimates:
     """The estimates of a namespace's jobs.
@@ -31,12 +37,16 @@ class Estimates:
     Args:
         store: where the runs of kinds are.
         estimator: what makes estimates of them.
+
+    Attributes:
+        kept_bytes: of the snapshots that were served last.
     """
 
     def __init__(self, store: Store, estimator: Estimator) -> None:
         self._estimator = estimator
         self._kinds = Kinds(store, estimator.learn, _FRESH_SECONDS)
         self._jobs: OrderedDict[str, _Served] = OrderedDict()
+        self.kept_bytes = 0
 
     async def served(self, job: str, snapshot: bytes) -> bytes:
         """A stored snapshot as it goes out."""
@@ -73,10 +83,12 @@ class Estimates:
         return served
 
     def _keep(self, job: str, served: _Served) -> None:
+        before = self._jobs.pop(job, None)
+        self.kept_bytes += served.size - (0 if before is None else before.size)
         self._jobs[job] = served
-        self._jobs.move_to_end(job)
-        if len(self._jobs) > _MOST_JOBS:
-            self._jobs.popitem(last=False)
+        while len(self._jobs) > _MOST_JOBS or self.kept_bytes > _MOST_BYTES:
+            _, gone = self._jobs.popitem(last=False)
+            self.kept_bytes -= gone.size
 
     async def all_served(self, jobs: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """Many, in their order."""
