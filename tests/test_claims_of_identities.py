@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from streamproc.claims import Claims
 from tests.support.gateways import Service
 from tests.support.identities import auth_file, bearer, guarded, key_of, toml_key
 from tests.support.running import caught_up
@@ -58,3 +60,19 @@ async def test_a_worker_gets_jobs_of_its_own_behind_however_many_of_others(
     ).status_code == 204
     assert (await http.post("/v1/jobs/j0/release", headers=headers, json={"worker": "w"})).status_code == 404
     assert (await http.post("/v1/jobs/mine/release", headers=headers, json={"worker": "w"})).status_code == 202
+
+
+async def test_jobs_of_others_are_passed_over_many_at_a_time(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, http = gateway
+    theirs = [{"job": f"j{number}", "type": "job.queued", "owner": "them", "priority": 9} for number in range(400)]
+    await service.append(*theirs, {"job": "mine", "type": "job.queued", "owner": "me"})
+    looks, heads = [], Claims.heads
+
+    async def counted(self: Claims, *arguments: Any) -> Any:
+        looks.append(arguments)
+        return await heads(self, *arguments)
+
+    monkeypatch.setattr(Claims, "heads", counted)
+    claimed = await http.post("/v1/claims", headers=bearer(key_of("owner")), json={"worker": "w"})
+    assert claimed.json()["job"]["job_id"] == "mine"
+    assert len(looks) <= 10

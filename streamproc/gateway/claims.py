@@ -27,6 +27,7 @@ __all__ = ["ClaimAsked", "ReleaseAsked", "claim_next", "lost_claims", "post_clai
 
 _JSON: Final = "application/json"
 _FOLD_SECONDS: Final = 5.0
+_AT_ONCE: Final = 250
 _NOT_OF_THE_WORKER: Final = WISHES | DECISIONS
 
 
@@ -77,14 +78,25 @@ async def claim_next(request: Request, asked: ClaimAsked) -> dict[str, Any] | No
     for kind in asked.kinds:
         decode(encode(Event(job="-", type="-", kind=kind)))
     deadline = anyio.current_time() + asked.wait
-    with opened.queue.place(_kinds(asked.kinds, identity)) as place:
+    with opened.queue.place(_kinds(asked.kinds, identity), limited=identity.limited) as place:
         while (waiting := await place.next(deadline)) is not None:
             if await request.is_disconnected():
                 break
             answer = await _claim(opened, identity, asked, waiting, traceparent(request))
             if answer is not None:
                 return answer
+            place.passed |= await _foreign(opened, identity, place.behind)
     return None
+
+
+async def _foreign(opened: Opened, identity: Identity, jobs: Sequence[str]) -> set[str]:
+    """Which of some jobs aren't the identity's to have: many of them may stand before one that is."""
+    found: set[str] = set()
+    for at in range(0, len(jobs), _AT_ONCE):
+        part = jobs[at : at + _AT_ONCE]
+        stored = await opened.store.current(part)
+        found |= {job for job, (_, one) in zip(part, stored, strict=True) if not sees(identity, job, one)}
+    return found
 
 
 def _kinds(asked: Sequence[str], identity: Identity) -> list[str] | None:

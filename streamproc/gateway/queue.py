@@ -20,6 +20,8 @@ __all__ = ["Place", "Queue"]
 _LOOK_SECONDS: Final = 0.1
 _MOST: Final = 1000
 """So many jobs of a queue in a partition are looked at, at most."""
+_BEHIND: Final = 32
+"""So many more of each partition for a worker that may not have every job."""
 
 _Heads = dict[str | None, deque[Waiting]]
 
@@ -29,11 +31,18 @@ class Place:
 
     Args:
         kinds: of the jobs that it takes; None is all.
+        limited: whether not every job is its to have.
+
+    Attributes:
+        passed: the jobs that it isn't offered any more.
+        behind: those that come next after what it is offered, where it is limited.
     """
 
-    def __init__(self, queue: "Queue", kinds: Sequence[str] | None) -> None:
+    def __init__(self, queue: "Queue", kinds: Sequence[str] | None, *, limited: bool) -> None:
         self.kinds: Sequence[str | None] = (None,) if kinds is None else kinds
+        self.limited = limited
         self.passed: set[str] = set()
+        self.behind: list[str] = []
         self.offer: Waiting | None = None
         self.error: ServerError | None = None
         self.looked = anyio.Event()
@@ -74,9 +83,9 @@ class Queue:
         self._entered = anyio.Event()
         self._closed = False
 
-    def place(self, kinds: Sequence[str] | None) -> Place:
-        """A place for a worker that takes jobs of some kinds; None is all."""
-        return Place(self, kinds)
+    def place(self, kinds: Sequence[str] | None, *, limited: bool) -> Place:
+        """A place for a worker that takes jobs of some kinds; None is all. It is `limited` where some aren't its."""
+        return Place(self, kinds, limited=limited)
 
     def close(self) -> None:
         """Send everybody away: the gateway is stopping."""
@@ -127,6 +136,7 @@ class Queue:
     async def _look(self, places: Sequence[Place]) -> None:
         kinds = {kind for place in places for kind in place.kinds}
         most = len(places) + len(self._in_hand) + max((len(place.passed) for place in places), default=0)
+        most += _BEHIND if any(place.limited for place in places) else 0
         try:
             found = await self._claims.heads(kinds, min(most, _MOST))
         except ServerError as error:
@@ -142,12 +152,17 @@ class Queue:
                 self._in_hand.add(offer.job)
                 place.passed.add(offer.job)
                 place.offer = offer
+                if place.limited:
+                    place.behind = self._behind(heads, place)
                 self.step_out(place)
                 place.offered.set()
 
     def _best(self, heads: _Heads, place: Place) -> Waiting | None:
         firsts = (self._first(heads[kind], place.passed) for kind in place.kinds)
         return min((first for first in firsts if first is not None), default=None)
+
+    def _behind(self, heads: _Heads, place: Place) -> list[str]:
+        return list({each.job: None for kind in place.kinds for each in heads[kind] if each.job not in place.passed})
 
     def _first(self, waiting: deque[Waiting], passed: set[str]) -> Waiting | None:
         while waiting and waiting[0].job in self._in_hand:
