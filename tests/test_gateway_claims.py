@@ -127,12 +127,14 @@ BAD: list[tuple[Any, str | None]] = [
 ]
 
 
-async def test_a_bad_claim_is_refused_naming_the_field(service: Service) -> None:
-    await queue(service, "a")
+@pytest.mark.parametrize("jobs", [[], ["a"]])
+async def test_a_bad_claim_is_refused_naming_the_field(service: Service, jobs: list[str]) -> None:
+    await queue(service, *jobs)
     for body, field in BAD:
         response = await service.http.post("/v1/claims", json=body)
         assert (response.status_code, response.json().get("field")) == (400, field)
-    assert (await snapshot(service, "a"))["status"] == "queued"
+    for job in jobs:
+        assert (await snapshot(service, job))["status"] == "queued"
 
 
 # Whose -------------------------------------------------------------------------------------------------------------

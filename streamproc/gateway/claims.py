@@ -75,8 +75,8 @@ async def claim_next(request: Request, asked: ClaimAsked) -> dict[str, Any] | No
     """Claim a job for a worker: what it is told of it, or None where none comes in time."""
     backend: Backend = request.app.state.backend
     opened, identity = backend.get(), identity_of(request)
-    for kind in asked.kinds:
-        decode(encode(Event(job="-", type="-", kind=kind)))
+    for kind in asked.kinds or (None,):
+        decode(encode(Event(job="-", type="-", worker=asked.worker, kind=kind)))
     deadline = anyio.current_time() + asked.wait
     with opened.queue.place(_kinds(asked.kinds, identity), limited=identity.limited) as place:
         while (waiting := await place.next(deadline)) is not None:
