@@ -303,6 +303,17 @@ class Machine(RuleBasedStateMachine):
             snapshot = self.snapshot(job)
             if snapshot is not None:
                 assert snapshot["status"] in ("finished", "failed", "canceled")
+        again = MemoryStore()
+        again.fold(self.log)
+        assert self.store.contents() == again.contents()
+
+    @invariant()
+    def once_all_is_folded_a_rebuild_gives_the_same(self) -> None:
+        """What was taken out of the queues by hand, too, the log alone knows of."""
+        if self.folded == len(self.log):
+            again = MemoryStore()
+            again.fold(self.log)
+            assert self.store.contents() == again.contents()
 
 
 TestClaims = Machine.TestCase
