@@ -1,12 +1,10 @@
 """A client of the gateway: what the reading commands use, and the SDK over HTTP."""
 
-import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import anyio
 import httpx
 import msgspec
 
@@ -20,15 +18,16 @@ from streamproc.errors import (
     UnknownJob,
     UnknownKind,
 )
+from streamproc.links import Link, linked
+from streamproc.sse import Message, lines
 
-__all__ = ["Client", "Message", "Refused", "http_settings", "open_gateway", "problem_of"]
+__all__ = ["Change", "Client", "Refused", "http_settings", "open_gateway", "problem_of"]
 
 _PAGE: Final = 200
 _SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 45.0
 """A stream says something every 15 s; one that doesn't is dead."""
 _PAST_PENDING: Final = "urn:streamproc:problem:past-pending"
-_RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 Json = dict[str, Any]
 
@@ -45,12 +44,29 @@ class Refused(CallerError):
         super().__init__(str(problem.get("detail") or problem.get("title") or "refused"))
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One message of an SSE stream: its event, its data, and the token to resume after it."""
+class Change(msgspec.Struct, frozen=True):
+    """What became of one of several jobs: its snapshot, or None where it is followed no longer."""
 
-    event: str
-    data: bytes
-    id: str | None
+    job: str
+    snapshot: bytes | None
+
+
+class _Named(msgspec.Struct):
+    """Which job a message is about."""
+
+    job: str
+
+
+class _Names(msgspec.Struct):
+    """Which jobs a message is about."""
+
+    jobs: list[str]
+
+
+class _Snapshot(msgspec.Struct):
+    """Whose snapshot it is."""
+
+    job_id: str
 
 
 class Client:
@@ -138,43 +154,59 @@ class Client:
         """All events of a job: one line of JSON each."""
         headers = {"accept": "application/x-ndjson"}
         async with self._request("GET", f"{_path(job)}/events", job=job, headers=headers) as response:
-            async for line in _lines(response):
+            async for line in lines(response):
                 yield line
 
     async def log(self) -> AsyncIterator[bytes]:
         """The whole log, one partition after another: one line of JSON for each event."""
         async with self._request("GET", "/v1/log") as response:
-            async for line in _lines(response):
+            async for line in lines(response):
                 yield line
 
-    async def watch(self, job: str) -> AsyncIterator[bytes]:
-        """A job's snapshots as they come, up to a final one; broken connections are taken up where they broke."""
-        token: str | None = None
-        failures = 0
-        while True:
-            try:
-                async for message in self._stream(job, token):
-                    failures = 0
-                    token = message.id or token
-                    if message.event == "snapshot":
-                        yield message.data
-                    elif message.event == "reset":
-                        token = None
-                    elif message.event == "end":
-                        return
-            except ServerUnavailable:
-                if token is None or failures == len(_RETRY_SECONDS):
-                    raise
-            # An ended stream without `end`: the gateway is stopping, and another may come.
-            wait = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
-            failures += 1
-            await anyio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - to spread clients, not to keep secrets
+    async def watch(self, job: str, link: Link | None = None) -> AsyncIterator[bytes]:
+        """A job's snapshots as they come, up to a final one; broken connections are taken up where they broke.
 
-    async def _stream(self, job: str, token: str | None) -> AsyncIterator[Message]:
-        headers = {"accept": "text/event-stream"} | ({"last-event-id": token} if token else {})
-        async with self._request("GET", f"{_path(job)}/stream", job=job, headers=headers) as response:
-            async for message in _messages(_lines(response)):
-                yield message
+        Args:
+            link: is told how the connection is. With it, another one is tried for as long as it takes; without, a
+                few times.
+        """
+        async for message in self._linked(f"{_path(job)}/stream", link, job=job):
+            if message.event == "snapshot":
+                yield message.data
+            elif message.event == "end":
+                return
+
+    async def follow(
+        self, wanted: Mapping[str, str | Sequence[str]], link: Link | None = None
+    ) -> AsyncIterator[Change]:
+        """What becomes of the jobs that match and haven't ended, the newest 200, as they come and go; without end.
+
+        A job that ends, also while there is no connection, is told with its final snapshot before it is let go.
+
+        Args:
+            wanted: filters of ``GET /v1/jobs``, such as ``kind`` and ``label``.
+            link: as for `watch`.
+        """
+        known = set[str]()
+        async for message in self._linked("/v1/stream", link, params=wanted):
+            match message.event:
+                case "snapshot":
+                    job = msgspec.json.decode(message.data, type=_Snapshot).job_id
+                    known.add(job)
+                    yield Change(job, message.data)
+                case "end" | "left":
+                    job = msgspec.json.decode(message.data, type=_Named).job
+                    known.discard(job)
+                    yield Change(job, None)
+                case "jobs":
+                    for job in sorted(known - set(msgspec.json.decode(message.data, type=_Names).jobs)):
+                        known.discard(job)
+                        with suppress(UnknownJob):
+                            yield Change(job, await self.snapshot(job))
+                        yield Change(job, None)
+
+    def _linked(self, path: str, link: Link | None, **request: Any) -> AsyncIterator[Message]:
+        return linked(lambda headers: self._request("GET", path, headers=headers, **request), link)
 
     @asynccontextmanager
     async def _request(
@@ -214,37 +246,6 @@ def problem_of(status: int, body: bytes, job: str | None = None) -> Exception:
     if status == 503:
         return ServerUnavailable(f"the gateway can't serve now: {refused}")
     return ServerError(f"the gateway failed: {refused}") if status >= 500 else refused
-
-
-async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Lines that end in LF or CRLF, and in nothing else: JSON may hold Unicode's other separators."""
-    rest = b""
-    async for chunk in response.aiter_bytes():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.removesuffix(b"\r")
-    if rest:
-        yield rest
-
-
-async def _messages(lines: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-    """Parse server-sent events (WHATWG HTML, 9.2.6); comments keep the connection alive and say nothing."""
-    event, token, data = "message", None, list[bytes]()
-    async for line in lines:
-        if not line:
-            if data:
-                yield Message(event, b"\n".join(data), token)
-            event, data = "message", []
-            continue
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        match field:
-            case b"event":
-                event = value.decode()
-            case b"data":
-                data.append(value)
-            case b"id":
-                token = value.decode()
 
 
 @asynccontextmanager

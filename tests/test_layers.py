@@ -10,7 +10,7 @@ import streamproc
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "position"},
+    {"errors", "position", "durations"},
     {"events", "wire", "indexes", "filters", "queues", "projection", "config", "auth", "keys", "telemetry"},
     {
         "connection",
@@ -18,6 +18,8 @@ LAYERS = [
         "listing",
         "answers",
         "append",
+        "sse",
+        "links",
         "client",
         "post",
         "store",

@@ -7,9 +7,11 @@ from streamproc.cli.doctor import doctor
 from streamproc.cli.emit import emit
 from streamproc.cli.key import key
 from streamproc.cli.options import Commands
-from streamproc.cli.reading import jobs, kinds, replay, show, watch
+from streamproc.cli.reading import jobs, kinds, replay, show
 from streamproc.cli.run import run
 from streamproc.cli.servers import gateway, projector, up
+from streamproc.cli.top import top
+from streamproc.cli.watching import watch
 
 __all__ = ["main"]
 
@@ -33,5 +35,5 @@ def main() -> None:
     """Progress of long-running jobs, on Redis Streams."""
 
 
-for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, kinds, replay, doctor, key):
+for _command in (up, demo, projector, gateway, run, emit, jobs, show, watch, top, kinds, replay, doctor, key):
     main.add_command(_command)

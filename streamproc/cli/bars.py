@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["details", "jobs_table", "plain_line", "show"]
+from streamproc.durations import duration, time_left
+
+__all__ = ["bar", "clean", "details", "jobs_table", "left", "percent", "plain_line", "show", "status", "text"]
 
 Json = dict[str, Any]
 
@@ -23,6 +25,12 @@ _STYLES: Final = {
     "canceled": "magenta",
 }
 _BAR: Final = 28
+_REASONS: Final = {
+    "queued": "not known while the job is in the queue",
+    "paused": "not known while the job is paused",
+    "indeterminate": "not known, as the job doesn't say how far it is",
+    "no_progress": "not known before there is progress",
+}
 _WIDE: Final = 160
 
 
@@ -34,76 +42,110 @@ def show(renderable: RenderableType) -> None:
 def jobs_table(jobs: Iterable[Json]) -> Table:
     """A row with a bar for each job."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("JOB", "KIND", "STATUS", "", "%", "UNITS", "WHAT"):
-        table.add_column(heading, justify="right" if heading in ("%", "UNITS") else "left", overflow="ellipsis")
+    for heading in ("JOB", "KIND", "STATUS", "", "%", "LEFT", "UNITS", "WHAT"):
+        justify: JustifyMethod = "right" if heading in ("%", "LEFT", "UNITS") else "left"
+        table.add_column(heading, justify=justify, overflow="ellipsis")
     for job in jobs:
         units = job["units"]
         failed = f" ({units['failed']:,} failed)" if units["failed"] else ""
         table.add_row(
-            Text(job["job_id"]),
-            _text(job["kind"]),
-            _status(job),
-            _bar(job),
-            _percent(job["percent"]),
-            Text(f"{units['finished']:,}/{units['total']:,}{failed}") if units["total"] else "",
-            _text(_what(job)),
+            text(job["job_id"]),
+            text(job["kind"]),
+            status(job),
+            bar(job),
+            percent(job["percent"]),
+            text(left(job)),
+            text(f"{units['finished']:,}/{units['total']:,}{failed}" if units["total"] else ""),
+            text(_what(job)),
         )
     return table
 
 
-def details(job: Json) -> RenderableType:
-    """A job with its stages, units and indicators."""
+def details(job: Json, most: int | None = None) -> RenderableType:
+    """A job with its stages, units and indicators.
+
+    Args:
+        most: so many stages, those around the current one, and so many indicators; all where it is None.
+    """
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(job["job_id"], "bold"),
-        _status(job),
-        _bar(job),
-        _percent(job["percent"]),
-        _text(_what(job)),
+        text(job["job_id"]),
+        status(job),
+        bar(job),
+        percent(job["percent"]),
+        text(_what(job)),
     )
     parts: list[RenderableType] = [head]
     if job["stages"]:
-        parts.append(_stages(job["stages"]))
-    parts += [Text(f"  {line}") for line in _facts(job)]
+        parts += _stages(job, most)
+    parts += [Text(f"  {line}", no_wrap=most is not None, overflow="ellipsis") for line in _facts(job, most)]
     return Group(*parts)
+
+
+def left(job: Json) -> str:
+    """How long the job will take yet, from p50 to p90; nothing where that isn't known."""
+    eta = job["eta"]
+    return "" if eta is None or eta["remaining_seconds"] is None else time_left(eta["remaining_seconds"])
 
 
 def plain_line(job: Json) -> str:
     """A job in one line, without a bar."""
-    percent = "" if job["percent"] is None else f" {job['percent']:g}%"
-    return f"{job['job_id']} {_status(job)}{percent} {_clean(_what(job))}".rstrip()
+    done = "" if job["percent"] is None else f" {job['percent']:g}%"
+    return f"{job['job_id']} {status(job)}{done} {clean(_what(job))}".rstrip()
 
 
-def _status(job: Json) -> Text:
+def status(job: Json) -> Text:
+    """The status, and whether the job is stalled."""
     if job["stalled"]:
         return Text(f"{job['status']}, stalled", "bold red")
     return Text(job["status"], _STYLES.get(job["status"], ""))
 
 
-def _stages(stages: list[Json]) -> Table:
+def _stages(job: Json, most: int | None) -> list[RenderableType]:
     table = Table.grid(padding=(0, 2))
-    for stage in stages:
+    stages = job["stages"]
+    first, last = _around(stages, most)
+    for stage in stages[first:last]:
         seconds = stage["duration_seconds"]
         table.add_row(
-            Text("  " + stage["name"]),
+            text("  " + stage["name"]),
             Text(stage["status"], _STYLES.get(stage["status"], "dim")),
-            _bar(stage),
-            _percent(stage["percent"]),
-            "" if seconds is None else f"{seconds:.1f} s",
-            _text(_error(stage)),
+            bar(stage),
+            percent(stage["percent"]),
+            "" if seconds is None else duration(seconds),
+            text(_error(stage)),
         )
-    return table
+    before, after = first, len(stages) - last
+    return [
+        *([Text(f"  {before:,} stages before", "dim")] if before else []),
+        table,
+        *([Text(f"  {after:,} stages after", "dim")] if after else []),
+    ]
 
 
-def _facts(job: Json) -> list[str]:
-    facts = []
+def _around(stages: list[Json], most: int | None) -> tuple[int, int]:
+    """From where to where the stages are shown: the one at work in the middle, or else the last that began."""
+    if most is None or len(stages) <= most:
+        return 0, len(stages)
+    begun = [at for at, stage in enumerate(stages) if stage["status"] != "pending"]
+    at = next((at for at in reversed(begun) if stages[at]["status"] == "running"), begun[-1] if begun else 0)
+    first = max(0, min(at - most // 2, len(stages) - most))
+    return first, first + most
+
+
+def _facts(job: Json, most: int | None) -> list[str]:
+    facts = _when(job)
     units = job["units"]
     if units["total"]:
         states = [f"{units[state]:,} {state}" for state in ("finished", "running", "pending", "failed") if units[state]]
         facts.append(f"units: {units['total']:,}: {', '.join(states)}")
-    facts += [f"{each['label']}: {each['done']:,}/{each['total']:,}" for each in job["indicators"]]
+    indicators = job["indicators"]
+    facts += [f"{clean(each['label'])}: {each['done']:,}/{each['total']:,}" for each in indicators[:most]]
+    if most is not None and len(indicators) > most:
+        facts.append(f"{len(indicators) - most:,} indicators more")
     if job["items"]:
-        facts.append(f"items: {job['items']['done']:,}/{job['items']['total']:,}")
+        total = job["items"]["total"]
+        facts.append(f"items: {job['items']['done']:,}" + ("" if total is None else f"/{total:,}"))
     if job["stalled"]:
         since = max(job[name] or "" for name in ("started_at", "resumed_at", "progressed_at"))
         facts.append(f"stalled: no progress since {since}, no sign of life since {job['heard_at']}")
@@ -113,6 +155,18 @@ def _facts(job: Json) -> list[str]:
         f"attempt {job['attempt']}, {job['events']:,} events, {job['late']:,} late, {job['duplicates']:,} duplicates"
     )
     return facts
+
+
+def _when(job: Json) -> list[str]:
+    """When it will have ended, or will start, or why nobody knows."""
+    eta = job["eta"]
+    if eta is None:
+        return []
+    if eta["remaining_seconds"] is not None:
+        return [f"time left: {left(job)} (p50 to p90, by {eta['basis']})"]
+    if eta["start_at"] is not None:
+        return [f"starts at {eta['start_at']['p50']} to {eta['start_at']['p90']} (p50 to p90)"]
+    return [f"time left: {_REASONS.get(eta['reason'], 'not known')}"]
 
 
 def _what(job: Json) -> str:
@@ -126,27 +180,29 @@ def _error(thing: Json) -> str:
     return "" if error is None else ": ".join(part for part in (error["type"], error.get("detail")) if part)
 
 
-def _bar(thing: Json) -> ProgressBar:
-    percent, status = thing["percent"], thing["status"]
-    style = _STYLES.get(status, "dim")
+def bar(thing: Json) -> ProgressBar:
+    """The bar of a job or a stage; it pulses where nobody knows how far that is."""
+    done, style = thing["percent"], _STYLES.get(thing["status"], "dim")
     return ProgressBar(
         total=100,
-        completed=percent or 0,
+        completed=done or 0,
         width=_BAR,
-        pulse=percent is None and status == "running",
+        pulse=done is None and thing["status"] == "running",
         complete_style=style,
         finished_style=style,
     )
 
 
-def _percent(percent: float | None) -> str:
-    return "" if percent is None else f"{percent:.1f}"
+def percent(done: float | None) -> str:
+    """To one place."""
+    return "" if done is None else f"{done:.1f}"
 
 
-def _text(text: str | None) -> Text:
-    return Text(_clean(text or ""), no_wrap=True, overflow="ellipsis")
+def text(said: str | None) -> Text:
+    """Anybody's text, in one line."""
+    return Text(clean(said or ""), no_wrap=True, overflow="ellipsis")
 
 
-def _clean(text: str) -> str:
+def clean(said: str) -> str:
     """Messages are anybody's: keep their control characters from the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return "".join(character if character.isprintable() else " " for character in said)

@@ -1,17 +1,17 @@
 """The commands that read: jobs, one job, its life, kinds, and the log."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from streamproc.cli.options import Command, Failure, Setting, run, say
+from streamproc.cli.options import Command, Setting, run, say
 from streamproc.config import DEFAULT_PORT
 from streamproc.filters import ORDERS, STATUSES
 
-__all__ = ["jobs", "kinds", "replay", "show", "source", "watch"]
+__all__ = ["jobs", "kinds", "replay", "show", "source"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,53 +123,6 @@ def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> N
         from streamproc.cli import bars
 
         bars.show(bars.details(msgspec.json.decode(snapshot)))
-
-
-@click.command(cls=Command)
-@click.argument("job")
-@click.option("--json", "as_json", cls=Setting, is_flag=True, help="Each snapshot as a line on stdout.")
-@source
-def watch(job: str, as_json: bool, url: str, namespace: str) -> None:
-    """Follow a job to its end. Exit code 0 where it finished, 1 where it failed or was canceled."""
-    from streamproc.access import open_client
-
-    async def main() -> dict[str, Any]:
-        async with open_client(url, namespace) as client:
-            snapshots = client.watch(job)
-            return await (_copy(snapshots) if as_json else _draw(snapshots))
-
-    last = run(main)
-    if last["status"] != "finished":
-        raise Failure(f"{job} {last['status']}")
-
-
-async def _copy(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
-    last = b""
-    async for snapshot in snapshots:
-        last = snapshot
-        click.echo(snapshot)
-    return dict(msgspec.json.decode(last))
-
-
-async def _draw(snapshots: AsyncIterator[bytes]) -> dict[str, Any]:
-    """Live bars on a terminal, else a line for each snapshot that says something new."""
-    from rich.console import Console
-    from rich.live import Live
-
-    from streamproc.cli.bars import details, plain_line
-
-    console = Console(stderr=True)
-    job: dict[str, Any] = {}
-    said = ""
-    with Live(console=console, auto_refresh=console.is_terminal, refresh_per_second=10) as live:
-        async for snapshot in snapshots:
-            job = msgspec.json.decode(snapshot)
-            if console.is_terminal:
-                live.update(details(job))
-            elif plain_line(job) != said:
-                said = plain_line(job)
-                click.echo(said, err=True)
-    return job
 
 
 @click.command(cls=Command)

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from streamproc.durations import duration
+
 __all__ = ["kind_details", "kinds_table"]
 
 Json = dict[str, Any]
@@ -44,7 +46,7 @@ def kind_details(kind: Json) -> RenderableType:
     if kind["latest"]:
         latest = _table("ENDED (UTC)", "OUTCOME", "TOOK", left=("ENDED (UTC)", "OUTCOME"))
         for run in kind["latest"][:_LATEST]:
-            latest.add_row(_instant(run["ended_at"]), run["outcome"], _seconds(run["duration_seconds"]))
+            latest.add_row(_instant(run["ended_at"]), run["outcome"], duration(run["duration_seconds"]))
         parts += ["", latest]
     facts = _facts(kind)
     return Group(*parts, *(["", *facts] if facts else []))
@@ -74,16 +76,7 @@ def _active(kind: Json) -> str:
 
 
 def _both(quantiles: dict[str, float] | None) -> tuple[str, str]:
-    return ("", "") if quantiles is None else (_seconds(quantiles["p50"]), _seconds(quantiles["p90"]))
-
-
-def _seconds(seconds: float) -> str:
-    """As ``7.5 s``, ``12:07`` or ``3:05:00``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return ("", "") if quantiles is None else (duration(quantiles["p50"]), duration(quantiles["p90"]))
 
 
 def _share(share: float | None) -> str:

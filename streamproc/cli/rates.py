@@ -1,0 +1,56 @@
+"""How fast jobs are going: what came within the last half minute, by the time at which it came."""
+
+from collections import deque
+from typing import Any, Final
+
+__all__ = ["Rates"]
+
+Json = dict[str, Any]
+
+_SECONDS: Final = 30.0
+_STEP_SECONDS: Final = 1.0
+
+
+class Rates:
+    """The rates of jobs, each by its items where it has such, else by its percent."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, float]]] = {}
+        self._of: dict[str, tuple[str, int]] = {}
+
+    def put(self, job: Json, now: float) -> None:
+        """A state came, at a time in seconds."""
+        of, value = ("items", job["items"]["done"]) if job["items"] else ("percent", job["percent"])
+        seen = self._seen.setdefault(job["job_id"], deque())
+        what = (of, job["attempt"])
+        if value is None or self._of.get(job["job_id"]) != what or (seen and value < seen[-1][1]):
+            seen.clear()
+        self._of[job["job_id"]] = what
+        if value is None:
+            return
+        if len(seen) > 1 and seen[-1][0] - seen[-2][0] < _STEP_SECONDS:
+            seen.pop()  # more than one a second would not make it truer
+        seen.append((now, value))
+
+    def drop(self, job: str) -> None:
+        """A job is followed no longer."""
+        self._seen.pop(job, None)
+        self._of.pop(job, None)
+
+    def per_second(self, job: Json, now: float) -> float | None:
+        """Items or percent a second; None before it has been seen for a second."""
+        seen = self._seen.get(job["job_id"])
+        while seen and len(seen) > 1 and now - seen[1][0] > _SECONDS:
+            seen.popleft()
+        if not seen or now - seen[0][0] < _STEP_SECONDS:
+            return None
+        return (seen[-1][1] - seen[0][1]) / (now - seen[0][0])
+
+    def text(self, job: Json, now: float) -> str:
+        """The same as people read it: ``1,234/s``, or ``5.1 %/min``."""
+        rate = self.per_second(job, now)
+        if rate is None:
+            return ""
+        if self._of[job["job_id"]][0] == "percent":
+            return f"{60 * rate:,.1f} %/min"
+        return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
