@@ -1,0 +1,29 @@
+/** What remains of a job: in time that runs down between two messages, and as an instant. */
+
+import { duration, millis, now } from "./format.js";
+
+const WHY = { queued: "waits in the queue", paused: "paused", indeterminate: "not known how far", no_progress: "no progress yet" };
+
+/** Seconds that are left by an estimate's instant, at least 0; NaN where nothing is known. */
+export function left(snapshot, which = "p50") {
+  return Math.max(0, (millis(snapshot.eta?.finish_at?.[which]) - now()) / 1000);
+}
+
+/** Seconds that a job has been going for, or went. */
+export function elapsed(snapshot) {
+  const end = millis(snapshot.finished_at);
+  return Math.max(0, ((Number.isNaN(end) ? now() : end) - millis(snapshot.started_at)) / 1000);
+}
+
+export const isFinal = (snapshot) => ["finished", "failed", "canceled"].includes(snapshot?.status);
+
+/** Two texts: what remains, and when that ends (RFC 3339, or null). */
+export function remaining(snapshot) {
+  if (isFinal(snapshot)) {
+    const took = elapsed(snapshot);
+    return [Number.isFinite(took) ? `took ${duration(took)}` : "", snapshot.finished_at];
+  }
+  const seconds = left(snapshot);
+  if (Number.isFinite(seconds)) return [seconds < 1 ? "any moment" : `${duration(Math.ceil(seconds))} left`, snapshot.eta.finish_at.p50];
+  return [WHY[snapshot.eta?.reason] ?? "", snapshot.eta?.start_at ?? null];
+}

@@ -1,0 +1,95 @@
+/** Numbers and times as people read them, in the reader's own zone. What isn't known is a dash, never NaN. */
+
+import { h } from "./dom.js";
+
+export const NONE = "–";
+
+const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayAndTime = new Intl.DateTimeFormat(undefined, {
+  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+});
+const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const toTheMinute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+const CENTURY = 36_525 * 86_400;
+
+let skew = 0;
+
+/** Tell what time it is where the gateway is, by the `Date` of a response. */
+export function setClock(text) {
+  const told = Date.parse(text);
+  if (Number.isFinite(told) && Math.abs(told - Date.now()) > 2_000) skew = told - Date.now();
+}
+
+/** Milliseconds since 1970 by the gateway's clock. */
+export const now = () => Date.now() + skew;
+
+/** Milliseconds since 1970 of an RFC 3339 text; NaN where there is none. */
+export const millis = (text) => (typeof text === "string" ? Date.parse(text) : NaN);
+
+export const number = (value) => (Number.isFinite(value) ? whole.format(value) : NONE);
+
+/** A number in few characters: 1.2K, 1000T. */
+export const short = (value) => (Number.isFinite(value) ? (Math.abs(value) < 10_000 ? number(value) : compact.format(value)) : NONE);
+
+/** A percent, rounded down, so that what isn't done never looks so. */
+export function percent(value) {
+  return Number.isFinite(value) ? `${whole.format(Math.floor(Math.min(100, Math.max(0, value)) * 10) / 10)} %` : NONE;
+}
+
+/** A share of 0 to 1. */
+export const share = (value) => (Number.isFinite(value) ? percent(value * 100) : NONE);
+
+/** Seconds in at most two units. */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return NONE;
+  if (seconds > CENTURY) return "over 100 years";
+  const whole = Math.max(0, seconds);
+  if (whole < 10) return `${(Math.floor(whole * 10) / 10).toFixed(1)} s`;
+  const first = UNITS.findIndex(([size]) => whole >= size);
+  const [size, name] = UNITS[first];
+  const rest = UNITS[first + 1];
+  const text = `${number(Math.floor(whole / size))} ${name}`;
+  const more = rest ? Math.floor((whole % size) / rest[0]) : 0;
+  return more ? `${text} ${more} ${rest[1]}` : text;
+}
+
+/** An instant in the reader's zone, as short as it may be today. */
+export function instant(text) {
+  const at = new Date(millis(text));
+  if (Number.isNaN(at.getTime())) return NONE;
+  const away = Math.abs(at.getTime() - now());
+  if (at.toDateString() === new Date(now()).toDateString()) return timeOnly.format(at);
+  return (away < 300 * 86_400_000 ? dayAndTime : dayOfYear).format(at);
+}
+
+/** A `<time>` that shows an instant, and on hover exactly which. */
+export function time(text) {
+  const element = h("time");
+  setTime(element, text);
+  return element;
+}
+
+export function setTime(element, text) {
+  if (element.dateTime === (text ?? "") && element.textContent) return;
+  element.dateTime = text ?? "";
+  element.textContent = instant(text);
+  element.title = exact(text);
+}
+
+/** The texts of the moments on an axis, in seconds since 1970: as fine as they stand apart. */
+export function moments(ticks) {
+  const apart = ticks.length > 1 ? ticks[1] - ticks[0] : 1;
+  const span = ticks.at(-1) - ticks[0];
+  const form = apart >= 86_400 ? dayOnly : span >= 86_400 ? dayAndTime : apart >= 60 ? toTheMinute : timeOnly;
+  return ticks.map((tick) => (apart < 1 ? `${(tick % 60).toFixed(3)} s` : form.format(tick * 1000)));
+}
+
+/** An instant to the millisecond, in the reader's zone and in UTC. */
+export function exact(text) {
+  const at = new Date(millis(text));
+  return Number.isNaN(at.getTime()) ? "" : `${at.toLocaleString(undefined, { timeZoneName: "long" })} · ${at.toISOString()}`;
+}

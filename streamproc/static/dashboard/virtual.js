@@ -1,0 +1,90 @@
+/** A list of which only the rows in sight are in the document, however many there are. All rows are of one height. */
+
+import { atNextFrame, attribute, h } from "./dom.js";
+
+const BEYOND = 6;
+
+/**
+ * A list.
+ *
+ * @param label what it is a list of
+ * @param make () => ({element, show(item)}): a row; `element` is an `<li>`
+ * @param keyOf (item) => what tells a row from others
+ * @param options `height()` of a row in pixels; `scroller`: what scrolls, else the window; `seen(items)` is told which rows are in sight
+ */
+export function virtualList(label, make, keyOf, { height, scroller = null, seen = () => {} }) {
+  const element = h("ul", { class: "virtual", "aria-label": label });
+  const rows = new Map();
+  let items = [];
+  let range = [0, 0];
+
+  function inSight() {
+    const row = height();
+    const top = scroller ? scroller.scrollTop : -element.getBoundingClientRect().top;
+    const tall = scroller ? scroller.clientHeight : innerHeight;
+    const first = Math.max(0, Math.floor(top / row) - BEYOND);
+    return [first, Math.max(first, Math.min(items.length, Math.ceil((top + tall) / row) + BEYOND))];
+  }
+
+  function render() {
+    if (!element.isConnected) return;
+    const row = height();
+    range = inSight();
+    const tall = `${items.length * row}px`;
+    if (element.style.height !== tall) element.style.height = tall;
+    const kept = new Set();
+    for (let at = range[0]; at < range[1]; at++) {
+      const key = keyOf(items[at]);
+      kept.add(key);
+      let made = rows.get(key);
+      if (!made) {
+        made = make();
+        rows.set(key, made);
+        element.append(made.element);
+      }
+      const place = `translateY(${at * row}px)`;
+      if (made.element.style.transform !== place) made.element.style.transform = place;
+      attribute(made.element, "aria-posinset", at + 1);
+      attribute(made.element, "aria-setsize", items.length);
+      made.show(items[at]);
+    }
+    for (const [key, made] of rows) {
+      if (kept.has(key) || made.element.contains(document.activeElement)) continue;
+      made.element.remove();
+      rows.delete(key);
+    }
+    seen(items.slice(...range));
+  }
+
+  const refresh = atNextFrame(render);
+  const target = scroller ?? window;
+  target.addEventListener("scroll", refresh, { passive: true });
+  addEventListener("resize", refresh);
+
+  return {
+    element,
+    refresh,
+    set(found) {
+      items = found;
+      refresh();
+    },
+    /** Bring a row into sight and give it the focus. */
+    focus(at) {
+      const row = height();
+      const start = scroller ? 0 : element.getBoundingClientRect().top + scrollY;
+      const place = start + at * row;
+      const top = scroller ? scroller.scrollTop : scrollY;
+      const tall = scroller ? scroller.clientHeight : innerHeight;
+      if (place < top || place + row > top + tall) target.scrollTo({ top: Math.max(0, place - tall / 2) });
+      render();
+      rows.get(keyOf(items[at]))?.element.querySelector("a, button")?.focus({ preventScroll: true });
+    },
+    /** Which item a row inside holds the focus; -1 where none does. */
+    focused: () => items.findIndex((item) => rows.get(keyOf(item))?.element.contains(document.activeElement)),
+    close() {
+      refresh.cancel();
+      target.removeEventListener("scroll", refresh);
+      removeEventListener("resize", refresh);
+    },
+  };
+}
