@@ -11,8 +11,11 @@ from streamproc.config import Config
 from streamproc.connection import FUNCTIONS_VERSION, call, connect, server_errors
 from streamproc.errors import ServerError, ServerUnavailable, UnfitServer
 from streamproc.keys import Keys, PartitionKeys
+from streamproc.log import stream_range
+from streamproc.position import millis, rfc3339
 
 __all__ = [
+    "DeadLetter",
     "Inspector",
     "PartitionReport",
     "ServerReport",
@@ -72,6 +75,22 @@ class PartitionReport(Struct, frozen=True):
     lag: int | None
     dead_letters: int
     owner: str | None
+
+
+class DeadLetter(Struct, frozen=True):
+    """An entry of the log that could not be folded.
+
+    Args:
+        position: where it stood in the log.
+        time: when it was appended, RFC 3339.
+        reason: why it could not be.
+        entry: its fields, in order, each a name and a value; what is no UTF-8 in them is replaced.
+    """
+
+    position: str
+    time: str
+    reason: str
+    entry: list[list[str]]
 
 
 async def is_serving(client: Redis, config_file: str) -> bool:
@@ -231,6 +250,21 @@ class Inspector:
     async def partitions(self) -> list[PartitionReport]:
         """All of them; see `report_partitions`."""
         return await report_partitions(self._client, self._keys)
+
+    async def server(self) -> ServerReport:
+        """The server; see `report_server`."""
+        return await report_server(self._client)
+
+    async def dead_letters(self, partition: int, after: str, count: int) -> list[DeadLetter]:
+        """Up to `count` dead letters of a partition after a position, the oldest first. Raises `ServerError`."""
+        entries = await stream_range(self._client, self._keys.partitions[partition].dead, after, count)
+        return [_dead_letter(position.decode(), fields) for position, fields in entries]
+
+
+def _dead_letter(position: str, flat: Sequence[bytes]) -> DeadLetter:
+    _, reason, *fields = (value.decode(errors="replace") for value in flat)
+    entry = [fields[at : at + 2] for at in range(0, len(fields), 2)]
+    return DeadLetter(position, rfc3339(millis(position)), reason, entry)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

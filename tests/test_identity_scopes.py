@@ -16,6 +16,7 @@ ASKS_NOTHING = {
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("DELETE", "/v1/session"),
+    ("GET", "/"),
     ("GET", "/openapi.json"),
     ("GET", "/asyncapi.json"),
     ("GET", "/docs"),
@@ -33,7 +34,7 @@ UPGRADE = {
 
 async def answer(http: httpx.AsyncClient, served: Served, headers: dict[str, str], job: str = "a") -> tuple[int, str]:
     """The status of a route's answer, and the name of the problem that it is, if one."""
-    path = re.sub(r"\{\w+(:\w+)?\}", job, served.path)
+    path = re.sub(r"\{\w+(:\w+)?\}", job, served.path.replace("{file:path}", "streamproc.js"))
     method, more = ("GET", UPGRADE) if served.method == "WS" else (served.method, {})
     content = BODIES.get(served.path, b"{}") if served.method == "POST" else None
     if content:

@@ -11,6 +11,7 @@ from streamproc.gateway.backend import Backend
 from streamproc.gateway.claims import post_claims, post_release
 from streamproc.gateway.control import post_cancel, post_pause, post_resume, post_retry
 from streamproc.gateway.create import post_job
+from streamproc.gateway.dashboard import get_dashboard
 from streamproc.gateway.dialects import progress, status, tasks
 from streamproc.gateway.guards import guards
 from streamproc.gateway.headers import Secured
@@ -29,6 +30,7 @@ from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, g
 from streamproc.gateway.routes import Served
 from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
+from streamproc.gateway.system import get_dead, get_system
 
 __all__ = ["ROUTES", "Served", "create_app"]
 
@@ -52,10 +54,13 @@ ROUTES: Final = (
     Served("GET", "/v1/kinds", get_kinds, "jobs:read"),
     Served("GET", "/v1/kinds/{kind:path}", get_kind, "jobs:read"),
     Served("GET", "/v1/log", get_log, "log:read"),
+    Served("GET", "/v1/system", get_system, "log:read"),
+    Served("GET", "/v1/dead", get_dead, "log:read"),
     Served("POST", "/v1/jobs/{job}/share", post_share, "jobs:read"),
     Served("POST", "/v1/session", post_session, "jobs:read"),
     Served("DELETE", "/v1/session", delete_session, None),
     Served("POST", "/v1/tickets", post_ticket, "jobs:read"),
+    Served("GET", "/", get_dashboard, None),
     Served("GET", "/openapi.json", get_openapi, None),
     Served("GET", "/asyncapi.json", get_asyncapi, None),
     Served("GET", "/docs", get_page, None),

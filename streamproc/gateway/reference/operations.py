@@ -197,6 +197,21 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: Answer("Lines.", _lines("LoggedEvent"))},
         refusals=(400,),
     ),
+    ("GET", "/v1/system"): Operation(
+        tag="Operation",
+        name="get_system",
+        summary="The server, and how each partition stands",
+        answers={200: json_answer("So it stands.", "System")},
+    ),
+    ("GET", "/v1/dead"): Operation(
+        tag="Log",
+        name="list_dead_letters",
+        summary="What of a partition's log could not be folded",
+        about="With the reason of each. `next` is the place to go on `after`.",
+        takes=("partition", "after", "limit"),
+        answers={200: Answer("A page of them, the oldest first.", page("dead_letters", "DeadLetter"), ("Link",))},
+        refusals=(400,),
+    ),
     ("POST", "/v1/jobs/{job}/share"): Operation(
         tag="Identity",
         name="share_job",
@@ -221,6 +236,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("DELETE", "/v1/session"): Operation(
         tag="Identity", name="end_session", summary="Take the cookie back", answers=_NO_CONTENT
+    ),
+    ("GET", "/"): Operation(
+        tag="Operation",
+        name="get_dashboard",
+        summary="The dashboard",
+        answers={200: Answer("A page.", {"text/html": {"type": "string"}}, ("ETag",)), 304: Answer("It is as it was.")},
     ),
     ("GET", "/openapi.json"): Operation(
         tag="Operation",

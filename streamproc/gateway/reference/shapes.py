@@ -12,6 +12,7 @@ from streamproc.gateway.control import Asked
 from streamproc.gateway.identity.routes import Link, ShareRequest, Ticket
 from streamproc.gateway.reference import dialect_shapes
 from streamproc.gateway.sockets import Ping, RequestId, Resume, Subscribe, Unsubscribe
+from streamproc.inspection import DeadLetter, PartitionReport, ServerReport
 
 __all__ = ["COMMANDS", "JOB_ID", "Schema", "ref", "schemas"]
 
@@ -178,6 +179,13 @@ class Ready(Struct):
     owned: int
 
 
+class System(Struct):
+    """How the system stands."""
+
+    server: ServerReport
+    partitions: list[PartitionReport]
+
+
 COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
 """What clients say over a WebSocket."""
 _ASKED = (
@@ -187,7 +195,8 @@ _ASKED = (
 """What clients send: what has a default may be left out."""
 _TOLD = (
     Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, ActiveJobs, NotFoldedYet,
-    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, Link, Ticket, *dialect_shapes.TOLD,
+    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, System, DeadLetter, Link, Ticket,
+    *dialect_shapes.TOLD,
 )  # fmt: skip
 
 
