@@ -7,6 +7,7 @@ rebinding).
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,12 +33,13 @@ class Origins:
     def __init__(self, hosts: Sequence[str] | None, allowed: Sequence[str]) -> None:
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._allowed = frozenset(allowed)
+        self._ours = lru_cache(maxsize=256)(self._is_ours)
 
     def check(self, head: Head) -> None:
         """Raise `Problem` where a request came by a strange name, from a strange page, or with a token in its URL."""
         if head.query:
             self._check_query(head.query)
-        if self._hosts is not None and not head.at_path and not self._is_ours(head.host):
+        if self._hosts is not None and not head.at_path and not self._ours(head.host):
             detail = (
                 f"this gateway isn't called {head.host[:200]!r}: ask it by a loopback name, "
                 "or start it with --allowed-host for that name"

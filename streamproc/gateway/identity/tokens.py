@@ -1,5 +1,7 @@
 """JSON Web Tokens of an issuer (RFC 7519, and RFC 8725 for how to check them)."""
 
+import time
+from collections import OrderedDict
 from typing import Any, Final
 
 import jwt
@@ -13,6 +15,9 @@ from streamproc.gateway.identity.refusals import invalid_token
 
 __all__ = ["Issuer", "why"]
 
+_KEPT_SECONDS: Final = 60.0
+"""How long a token that was found good isn't checked again; a key that its issuer takes back holds so much longer."""
+_MOST_KEPT: Final = 1024
 _OPTIONS: Final[Any] = {"require": ["exp", "aud", "iss"], "enforce_minimum_key_length": True}
 
 
@@ -34,10 +39,24 @@ class Issuer:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._keys = None if tokens.jwks is None else KeySet(tokens.jwks)
+        self._good: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
         self.via = f"jwt:{tokens.issuer}"
 
     async def identity(self, token: str) -> Identity:
-        """Whom a token names. Raises `Problem`: 401 saying what is wrong, or 503 without the issuer's keys."""
+        """Whom a token names. Raises `Problem`: 401 saying what is wrong, or 503 without the issuer's keys.
+
+        When the identity ends is for the caller to see.
+        """
+        identity, until = self._good.get(token, (None, 0.0))
+        if identity is None or until < time.monotonic():
+            identity = await self._checked(token)
+            self._good[token] = identity, time.monotonic() + _KEPT_SECONDS
+            self._good.move_to_end(token)
+            if len(self._good) > _MOST_KEPT:
+                self._good.popitem(last=False)
+        return identity
+
+    async def _checked(self, token: str) -> Identity:
         try:
             key = await self._key(jwt.get_unverified_header(token))
             claims = jwt.decode(

