@@ -1,13 +1,13 @@
 """How wishes are heard: an event loop in a thread, over one subscription for all jobs of the process.
 
 Over Redis the doorbell of a job brings its snapshot, which says what is requested; jobs are also read when the
-connection is new, and every few seconds, since doorbells may be lost. Over HTTP each job is one live stream.
+connection is new, and every few seconds, since doorbells may be lost. Over HTTP a live stream is of up to 200 jobs.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +16,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from streamproc.connection import Redis, connect
-from streamproc.errors import CallerError, ServerError, ServerUnavailable, UnknownJob
+from streamproc.errors import CallerError, ServerError, ServerUnavailable
 from streamproc.keys import Keys
 from streamproc.log import open_namespace
 from streamproc.producer.settings import Settings
@@ -32,8 +32,8 @@ __all__ = ["Listening"]
 _ROUND_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 1.0
-_UNKNOWN_SECONDS: Final = 0.2
-"""A job that was just begun isn't folded yet."""
+_MOST_JOBS: Final = 200
+"""Of one stream."""
 _AT_ONCE: Final = 500
 
 T = TypeVar("T")
@@ -48,6 +48,14 @@ class _Wish(msgspec.Struct):
 
 
 _read_wish: Final = msgspec.json.Decoder(_Wish).decode
+
+
+class _Stream:
+    """A live stream of some jobs."""
+
+    def __init__(self, jobs: Iterable[str]) -> None:
+        self.jobs = set(jobs)
+        self.scope = anyio.CancelScope()
 
 
 class Listening:
@@ -182,30 +190,44 @@ class Listening:
     # Over HTTP ---------------------------------------------------------------------------------------------------
 
     async def _over_http(self, gateway: "Client", tasks: TaskGroup) -> None:
-        streams: dict[str, anyio.CancelScope] = {}
+        streams: list[_Stream] = []
         while True:
             await self._change.wait()
             self._change.clear()
             watched = set(self._wishes.watched())
-            for job in watched - streams.keys():
-                streams[job] = anyio.CancelScope()
-                tasks.start_soon(self._stream, gateway, job, streams[job])
-            for job in streams.keys() - watched:
-                streams.pop(job).cancel()
+            for stream in streams:
+                stream.jobs &= watched  # for when it connects again
+                if not stream.jobs:
+                    stream.scope.cancel()
+            streams = [stream for stream in streams if stream.jobs]
+            new = watched.difference(*(stream.jobs for stream in streams))
+            if new and streams and len(streams[-1].jobs) + len(new) <= _MOST_JOBS:
+                last = streams.pop()  # begun anew with all of them
+                last.scope.cancel()
+                new |= last.jobs
+            jobs = sorted(new)
+            for first in range(0, len(jobs), _MOST_JOBS):
+                streams.append(_Stream(jobs[first : first + _MOST_JOBS]))
+                tasks.start_soon(self._follow, gateway, streams[-1], tasks)
 
-    async def _stream(self, gateway: "Client", job: str, scope: anyio.CancelScope) -> None:
-        with scope:
+    async def _follow(self, gateway: "Client", stream: "_Stream", tasks: TaskGroup) -> None:
+        with stream.scope:
             while True:
-                pause = _RETRY_SECONDS
                 try:
-                    async for snapshot in gateway.watch(job):
-                        self._see(job, snapshot)
-                except UnknownJob:
-                    self._see(job, None)
-                    pause = _UNKNOWN_SECONDS
+                    async for change in gateway.follow({"job": sorted(stream.jobs)}):
+                        if change.snapshot is None:
+                            tasks.start_soon(self._leave, stream, change.job)
+                        else:
+                            self._see(change.job, change.snapshot)
                 except (ServerError, CallerError) as error:
-                    _log.debug("what is asked of job %s isn't known: %s", job, error)
-                await anyio.sleep(pause)
+                    _log.debug("what is asked of jobs isn't known: %s", error)
+                await anyio.sleep(_RETRY_SECONDS)
+
+    async def _leave(self, stream: "_Stream", job: str) -> None:
+        """A job that has ended may be begun anew: follow it again, if it is watched for a while longer."""
+        await anyio.sleep(_RETRY_SECONDS)
+        stream.jobs.discard(job)
+        self._change.set()
 
     def _see(self, job: str, snapshot: bytes | None) -> None:
         wish = None
