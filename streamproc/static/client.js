@@ -5,6 +5,7 @@ import {Gateway, Problem} from "./gateway.js";
 import {isFinal} from "./polls.js";
 
 const FRAME = 16;
+const UNSEEN = 300_000;
 const WORST_FIRST = ["gone", "stale", "connecting", "polling", "live"];
 
 /** A client of the gateway at `url`. */
@@ -18,10 +19,21 @@ export class Client {
   #feeds = new Set();
   #latest = new Latest();
 
+  #listening = new AbortController();
+  #unseen = null;
+
   constructor(url, who) {
     this.#gateway = new Gateway(url, who);
-    globalThis.addEventListener?.("online", () => this.#hurry());
-    globalThis.document?.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
+    const {signal} = this.#listening;
+    globalThis.addEventListener?.("online", () => this.#wake(), {signal});
+    globalThis.document?.addEventListener("visibilitychange", () => this.#seen(!document.hidden), {signal});
+  }
+
+  /** Follow nothing any longer. */
+  close() {
+    this.#listening.abort();
+    clearTimeout(this.#unseen);
+    for (const feed of this.#feeds) this.#close(feed);
   }
 
   get url() {
@@ -38,9 +50,15 @@ export class Client {
 
   /** Call back with a job's newest snapshot, and the state of the connection, whenever one of them changes. */
   follow(job, callback) {
-    let followed;
-    const tell = () => callback(followed.snapshot ?? null, statusOf(followed));
-    followed = this.#join(job, {told: tell, moved: tell});
+    let told = [];
+    const tell = () => {
+      const status = statusOf(followed);
+      if (told[0] === followed.snapshot && told[1] === status.state) return;
+      told = [followed.snapshot, status.state];
+      callback(followed.snapshot ?? null, status);
+    };
+    const followed = this.#join(job, {told: tell, moved: tell});
+    call(tell);
     return {close: once(() => this.#leave(followed, tell))};
   }
 
@@ -71,18 +89,12 @@ export class Client {
 
   #followFilter(filter, callback, onState) {
     const latest = new Latest();
-    const open = (filter) => {
-      const tell = (job, snapshot) => latest.put(job, () => callback(job, snapshot));
-      const feed = new FilteredFeed(this.#gateway, filter, tell, () => onState?.(feed.status.state, feed.status));
-      onState?.(feed.status.state, feed.status);
-      this.#open(feed);
-      return feed;
-    };
-    const feed = open(filter);
+    const tell = (job, snapshot) => latest.put(job, () => callback(job, snapshot));
+    const moved = () => onState?.(feed.status.state, feed.status);
+    const feed = new FilteredFeed(this.#gateway, filter, tell, moved);
+    moved();
+    this.#open(feed);
     return {
-      set() {
-        throw new TypeError("a filter stays as it is; close this, and follow another");
-      },
       close: once(() => {
         latest.clear();
         this.#close(feed);
@@ -100,8 +112,15 @@ export class Client {
     feed.close();
   }
 
-  #hurry() {
-    for (const feed of this.#feeds) feed.hurry();
+  #wake() {
+    for (const feed of this.#feeds) feed.wake();
+  }
+
+  /** A tab that nobody looks at lets go of its streams: a browser has six connections for all tabs of a server. */
+  #seen(seen) {
+    clearTimeout(this.#unseen);
+    if (seen) this.#wake();
+    else this.#unseen = setTimeout(() => this.#feeds.forEach((feed) => feed.rest()), UNSEEN);
   }
 
   #join(job, listener) {
@@ -112,7 +131,8 @@ export class Client {
       followed.feed.add(job);
     } else {
       if (isFinal(followed.snapshot)) followed.feed.add(job); // it may have been begun again
-      if (followed.snapshot !== undefined) queueMicrotask(() => followed.listeners.has(listener) && call(listener.told, job, followed.snapshot));
+      const tell = () => followed.listeners.has(listener) && call(listener.told, job, followed.snapshot);
+      if (followed.snapshot !== undefined) queueMicrotask(tell);
     }
     followed.listeners.add(listener);
     return followed;
@@ -154,7 +174,7 @@ export class Client {
   }
 }
 
-/** What is newest of each job, told about once a frame: a job may change a hundred times a second, and nobody sees that. */
+/** What is newest of each job, told once a frame: a job may change a hundred times a second, and nobody sees that. */
 class Latest {
   #waiting = new Map();
   #timer = null;
@@ -178,11 +198,11 @@ class Latest {
   }
 }
 
-/** The state of the connection as one job has it: an unknown one isn't live, and a final one doesn't go stale. */
-function statusOf({feed, snapshot}) {
-  if (isFinal(snapshot)) return {...feed.status, state: "live"};
-  if (snapshot === null && ["live", "polling"].includes(feed.status.state)) return {...feed.status, state: "gone"};
-  return feed.status;
+/** The connection's state as one job has it: what isn't known isn't live, and what is final doesn't go stale. */
+function statusOf({feed: {status}, snapshot}) {
+  if (isFinal(snapshot)) return {...status, state: "live"};
+  if (snapshot || !["live", "polling"].includes(status.state)) return status;
+  return {...status, state: snapshot === null ? "gone" : "connecting"};
 }
 
 function worstOf(followed) {

@@ -1,7 +1,7 @@
 // A feed keeps jobs up to date: by one stream; where streams don't get through, by long polls; else by polls.
 //
-// A stream that breaks is opened again, with the token of what was had. One that says nothing at all, while plain requests
-// are answered, is taken for blocked by something in between; then it is polled, and streams are tried again every minute.
+// A stream that breaks is opened again, with the token of what was had. One that says nothing at all, while plain
+// requests are answered, is taken for blocked by something in between; then we poll, and try streams again every minute.
 
 import {Problem} from "./gateway.js";
 import {messages} from "./sse.js";
@@ -29,8 +29,8 @@ export function sleep(ms, signal) {
 }
 
 /**
- * What both kinds of feeds share. A subclass says what to follow: `path()`, null where there is nothing; `hear(event, data)` takes what a
- * stream says, `poll(signal)` asks, and `probe(signal)` asks once.
+ * What both kinds of feeds share. A subclass says what to follow: `path(token)`, null where there is nothing;
+ * `hear(event, data)` takes what a stream says, `poll(signal)` asks again and again, and `probe(signal)` asks once.
  */
 export class Feed {
   /** "connecting" | "live" | "stale" | "polling" | "gone", since when, and why. */
@@ -39,6 +39,7 @@ export class Feed {
   #turn = new AbortController();
   #pause = new AbortController();
   #closed = false;
+  #resting = false;
   #token = null;
   #blocked = 0;
   #failures = 0;
@@ -67,8 +68,16 @@ export class Feed {
     this.#turn.abort();
   }
 
-  /** Don't wait any longer before the next attempt. */
-  hurry() {
+  /** Let go of the connection until `wake`. */
+  rest() {
+    this.#resting = true;
+    this.#turn.abort();
+  }
+
+  /** Go on at once, be it from a rest or from waiting before the next attempt. */
+  wake() {
+    if (this.#resting) this.#turn.abort();
+    this.#resting = false;
     this.#pause.abort();
   }
 
@@ -88,7 +97,7 @@ export class Feed {
 
   async #once(signal) {
     const path = this.path(this.#token);
-    if (path === null) await sleep(2 ** 31 - 1, signal);
+    if (path === null || this.#resting) await sleep(2 ** 31 - 1, signal);
     else if (this.#blocked < ENOUGH_BLOCKED && this.gateway.streams < MOST_STREAMS) await this.#stream(path, signal);
     else await this.#poll(signal);
   }
@@ -137,6 +146,7 @@ export class Feed {
   }
 
   async #poll(signal) {
+    this.gateway.longPolls = true;
     const until = new AbortController();
     const timer = setTimeout(() => until.abort(), POLLED);
     try {
@@ -163,8 +173,13 @@ export class Feed {
       await this.#wait(REFUSED, signal);
       return;
     }
-    this.#broken();
-    this.#blocked = (await this.#answers(signal)) ? this.#blocked + 1 : 0;
+    if (await this.#answers(signal)) {
+      this.#blocked++;
+      this.be("polling");
+    } else if (!signal.aborted) {
+      this.#blocked = 0;
+      this.#broken();
+    }
     const longest = Math.min(LONGEST, 250 * 2 ** this.#failures++);
     await this.#wait(error.retryAfter ?? longest * (0.5 + Math.random() / 2), signal);
   }

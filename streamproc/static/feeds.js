@@ -1,7 +1,7 @@
 // The two kinds of feeds: of jobs that are named, and of those that match a filter.
 
 import {Feed} from "./feed.js";
-import {FINAL, Slots, again, isFinal, look} from "./polls.js";
+import {Slots, again, isFinal, look} from "./polls.js";
 
 const AT_A_TIME = 4;
 const MOST_JOBS = 200;
@@ -40,6 +40,7 @@ export class NamedFeed extends Feed {
 
   delete(job) {
     this.#jobs.delete(job); // a stream that is open goes on; nobody is told of this job
+    this.#ended.delete(job);
     if (!this.#left().length) this.reopen();
   }
 
@@ -85,7 +86,7 @@ export class NamedFeed extends Feed {
       known = {tag, snapshot: snapshot === undefined ? known.snapshot : snapshot, asked: true};
       this.be("polling");
       if (changed) this.#take(job, snapshot);
-      if (!isFinal(known.snapshot)) return changed || !waits ? changed : changed;
+      if (!isFinal(known.snapshot)) return changed;
       this.#end(job);
       return null;
     });
@@ -184,5 +185,3 @@ function queryOf(filter) {
   }
   return query.toString();
 }
-
-export {FINAL};

@@ -9,8 +9,10 @@ const BREATH = 200; // between long polls
 const WAIT = 25; // s
 const AT_ONCE = 1_000;
 
-export const FINAL = new Set(["finished", "failed", "canceled"]);
-export const isFinal = (snapshot) => snapshot !== null && snapshot !== undefined && FINAL.has(snapshot.status);
+const FINAL = new Set(["finished", "failed", "canceled"]);
+
+/** Whether nothing more will come of a job; null is one that isn't there. */
+export const isFinal = (snapshot) => FINAL.has(snapshot?.status);
 
 /** Lets a few through at a time. */
 export class Slots {

@@ -1,0 +1,87 @@
+// How the elements look. A sheet of its own, as a strict Content-Security-Policy allows no style in the markup.
+
+const TEXT = `
+:host {
+  --_accent: #2457d6;
+  --_good: #1a7f4b;
+  --_bad: #c22f2f;
+  --_warn: #96600a;
+  --_track: color-mix(in srgb, currentColor 14%, transparent);
+  display: block;
+  font: var(--job-font, inherit);
+  color: var(--job-color, inherit);
+  min-inline-size: 0;
+}
+:host([hidden]) { display: none; }
+@media (prefers-color-scheme: dark) {
+  :host { --_accent: #7aa2ff; --_good: #5ccf95; --_bad: #ff8a80; --_warn: #f0b95a; }
+}
+.line { display: flex; gap: 0.75em; align-items: baseline; justify-content: space-between; }
+.title { min-inline-size: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
+.status { flex: none; font-variant-numeric: tabular-nums; }
+.about { min-block-size: 1.4em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 0.875em; }
+.track {
+  block-size: var(--job-height, 0.5em);
+  margin-block: 0.35em;
+  border-radius: var(--job-radius, 999px);
+  background: var(--job-track, var(--_track));
+  overflow: hidden;
+}
+.bar {
+  block-size: 100%;
+  inline-size: 100%;
+  border-radius: inherit;
+  background: var(--job-accent, var(--_accent));
+  transform: scaleX(var(--part, 0));
+  transform-origin: left;
+}
+:host(:dir(rtl)) .bar { transform-origin: right; }
+.finished .bar { background: var(--job-good, var(--_good)); }
+.failed .bar { background: var(--job-bad, var(--_bad)); }
+.failed .status { color: var(--job-bad, var(--_bad)); }
+.stalled .bar, .paused .bar { background: var(--job-warn, var(--_warn)); }
+.canceled .bar { background: currentColor; opacity: 0.5; }
+.unsure .bar { transform: scaleX(0.3); }
+.stale .track { opacity: 0.5; }
+.unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
+ul { list-style: none; margin: 0; padding: 0; display: grid; gap: var(--job-gap, 1em); }
+li { min-inline-size: 0; }
+@media (prefers-reduced-motion: no-preference) {
+  .bar { transition: transform 0.2s linear; }
+  .unsure .bar { animation: to-and-fro 1.6s ease-in-out infinite alternate; }
+  @keyframes to-and-fro { from { transform: scaleX(0.3); } to { transform: translateX(70%) scaleX(0.3); } }
+}
+@media (forced-colors: active) {
+  .track { border: 1px solid; }
+  .bar { background: Highlight !important; forced-color-adjust: none; }
+}
+`;
+
+let sheet;
+
+/** A shadow root with this look. */
+export function root(element) {
+  const shadow = element.attachShadow({mode: "open"});
+  if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(TEXT);
+  shadow.adoptedStyleSheets = [sheet];
+  return shadow;
+}
+
+/** An element with attributes, and what is in it: elements or text, never markup. */
+export function make(tag, attributes = {}, ...content) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...content);
+  return element;
+}
+
+/** Set a text where it is another. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Set an attribute where it is another; null takes it away. */
+export function mark(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
