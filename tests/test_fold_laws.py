@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.wire import decode, encode
-from tests.support.events import as_entries, event_lists
+from tests.support.events import as_entries, claimed_entries, event_lists
 from tests.support.folding import MemoryStore
 
 settings.register_profile("streamproc", deadline=None, max_examples=150)
@@ -34,6 +34,18 @@ def test_splitting_the_log_anywhere_and_going_on_from_the_store_equals_folding_i
     whole = folded([entries])
     assert folded(parts, forget=True).contents() == whole.contents()
     assert folded(parts).contents() == whole.contents()
+
+
+@given(claimed_entries())
+@settings(max_examples=60)
+def test_whose_jobs_are_and_where_they_wait_and_are_listed_does_not_go_by_how_the_log_was_split(
+    entries: list[tuple[bytes, list[bytes]]],
+) -> None:
+    whole = folded([entries]).contents()
+    one_by_one = [[entry] for entry in entries]
+    assert folded(one_by_one).contents() == whole
+    assert folded(one_by_one, forget=True).contents() == whole
+    assert folded([entries[:5], entries[5:]], forget=True).contents() == whole
 
 
 @given(event_lists)

@@ -209,6 +209,17 @@ def test_what_is_decided_of_a_claim_that_is_another_by_then_has_no_effect(
     assert job.marks[-1] == "superseded"
 
 
+@pytest.mark.parametrize("decision", EXPIRED, ids=lambda event: event["type"])
+def test_what_is_decided_of_one_worker_ends_no_lease_of_another(job: Reports, decision: dict[str, Any]) -> None:
+    kind, fields = decision["type"], {key: value for key, value in decision.items() if key != "type"}
+    job("job.queued")
+    job("job.claimed", worker="w2", attempt=1, lease_seconds=1)
+    job("job.noted", worker="w1")
+    job("job.noted", worker="w1")
+    assert job(kind, worker="w1", attempt=1, silent_seconds=9, **fields)["status"] == "started"
+    assert job(kind, worker="w2", attempt=1, silent_seconds=9, **fields)["status"] != "started"
+
+
 def test_when_a_lease_ends_is_indexed_and_put_off_by_any_word_of_the_worker(job: Reports) -> None:
     def lease() -> int | None:
         ends = job.zsets.get(job.keys.queue("claims"), {}).get("j")

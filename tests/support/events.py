@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streamproc.events import DECISIONS, PROGRESS, WISHES
 
-__all__ = ["as_entries", "event_lists"]
+__all__ = ["as_entries", "claimed_entries", "event_lists"]
 
 _NAMES = st.sampled_from(["a", "b", "c", "Grün", "d e"])
 _AMOUNTS = st.one_of(st.integers(0, 20), st.floats(0, 100, allow_nan=False), st.just(2**53 - 1))
@@ -72,3 +72,44 @@ def as_entries(events: list[dict[str, Any]]) -> list[tuple[bytes, list[bytes]]]:
         (f"{1_763_750_000_000 + 700 * number}-0".encode(), [b"e", json.dumps(event).encode()])
         for number, event in enumerate(events)
     ]
+
+
+_MANY_LABELS = dict.fromkeys([f"l{number}" for number in range(18)], "x")
+_DESCRIBED = {
+    "kind": st.sampled_from("kl"),
+    "priority": st.integers(-2, 2),
+    "owner": st.sampled_from("ab"),
+    "title": st.sampled_from(["Foo bar", "bar", ""]),
+    "labels": st.sampled_from([{}, {"l3": "x"}, _MANY_LABELS, dict(reversed(_MANY_LABELS.items()))]),
+    "max_attempts": st.integers(1, 3),
+    "params": st.integers(0, 3),
+}
+_SILENT = {"silent_seconds": st.sampled_from([0, 1, 3])}
+_OF_CLAIMS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "job.queued": _DESCRIBED,
+    "job.claimed": {"lease_seconds": st.sampled_from([1, 2, 5])},
+    "job.released": _SILENT,
+    "job.started": _DESCRIBED,
+    "job.progressed": {},
+    "job.heartbeat": {},
+    "job.paused": {},
+    "job.finished": {},
+    "job.failed": _SILENT,
+    "job.canceled": _SILENT | {"by": st.just("ann")},
+    "job.cancel_requested": {},
+    "job.teleported": {},
+}
+
+
+@st.composite
+def claimed_entries(draw: st.DrawFn) -> list[tuple[bytes, list[bytes]]]:
+    """A log of jobs that wait, are claimed, given back and lost, some of it within a millisecond."""
+    entries, now = [], 1_763_750_000_000
+    for number in range(draw(st.integers(0, 20))):
+        kind = draw(st.sampled_from(sorted(_OF_CLAIMS)))
+        optional = {"worker": st.sampled_from(["w1", "w2"]), "attempt": st.integers(1, 3)}
+        fields = draw(st.fixed_dictionaries({}, optional=optional | _OF_CLAIMS[kind]))
+        event = {"job": draw(st.sampled_from(["j1", "j2"])), "type": kind} | fields
+        now += draw(st.sampled_from([0, 1, 700, 2500]))
+        entries.append((f"{now}-{number}".encode(), [b"e", json.dumps(event).encode()]))
+    return entries
