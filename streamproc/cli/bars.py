@@ -11,7 +11,19 @@ from rich.text import Text
 
 from streamproc.durations import duration, time_left
 
-__all__ = ["bar", "clean", "details", "jobs_table", "left", "percent", "plain_line", "show", "status", "text"]
+__all__ = [
+    "bar",
+    "clean",
+    "details",
+    "jobs_table",
+    "left",
+    "percent",
+    "plain_line",
+    "show",
+    "status",
+    "table_of",
+    "text",
+]
 
 Json = dict[str, Any]
 
@@ -25,6 +37,7 @@ _STYLES: Final = {
     "canceled": "magenta",
 }
 _BAR: Final = 28
+_NUMBERS: Final = ("%", "RATE", "LEFT", "UNITS")
 _REASONS: Final = {
     "queued": "not known while the job is in the queue",
     "paused": "not known while the job is paused",
@@ -41,10 +54,7 @@ def show(renderable: RenderableType) -> None:
 
 def jobs_table(jobs: Iterable[Json]) -> Table:
     """A row with a bar for each job."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("JOB", "KIND", "STATUS", "", "%", "LEFT", "UNITS", "WHAT"):
-        justify: JustifyMethod = "right" if heading in ("%", "LEFT", "UNITS") else "left"
-        table.add_column(heading, justify=justify, overflow="ellipsis")
+    table = table_of("JOB", "KIND", "STATUS", "", "%", "LEFT", "UNITS", "WHAT")
     for job in jobs:
         units = job["units"]
         failed = f" ({units['failed']:,} failed)" if units["failed"] else ""
@@ -58,6 +68,15 @@ def jobs_table(jobs: Iterable[Json]) -> Table:
             text(f"{units['finished']:,}/{units['total']:,}{failed}" if units["total"] else ""),
             text(_what(job)),
         )
+    return table
+
+
+def table_of(*headings: str) -> Table:
+    """A table without lines, in which long names make room for numbers and bars."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        justify: JustifyMethod = "right" if heading in _NUMBERS else "left"
+        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=heading in (*_NUMBERS, "STATUS", ""))
     return table
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from rich.console import Group, JustifyMethod, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +17,6 @@ __all__ = ["Screen"]
 
 Json = dict[str, Any]
 
-_COLUMNS: Final = ("JOB", "KIND", "STATUS", "", "%", "RATE", "LEFT", "STAGE", "WORKER")
-_RIGHT: Final = ("%", "RATE", "LEFT")
 _HELP: Final = "q ends, s sorts, / filters"
 _ENTER: Final = "\r\n"
 _ESCAPE: Final = "\x1b"
@@ -92,10 +90,10 @@ class Screen:
 
     def table(self, jobs: Iterable[Json]) -> Table:
         """A row for each job."""
-        table, now = Table(box=None, pad_edge=False, expand=True), time.monotonic()
-        for heading in _COLUMNS:
-            justify: JustifyMethod = "right" if heading in _RIGHT else "left"
-            table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=True)
+        table, now = (
+            bars.table_of("JOB", "KIND", "STATUS", "", "%", "RATE", "LEFT", "STAGE", "WORKER"),
+            time.monotonic(),
+        )
         for job in jobs:
             table.add_row(
                 bars.text(job["job_id"]),

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from streamproc.errors import ServerError
+from streamproc.producer.shown import as_html, as_line, as_text
 
 __all__ = ["Eta", "Items", "JobSnapshot", "ProgressIndicator", "StageSnapshot", "UnitCounts", "decode_snapshot"]
 
@@ -65,6 +66,8 @@ class Eta(Struct, frozen=True):
 class JobSnapshot(Struct, frozen=True, kw_only=True):
     """A job as it was when it was read. Times are UTC; what isn't known is None.
 
+    A notebook shows it as a bar with its stages, `print` as a text, and a prompt as a line.
+
     Its status is ``queued``, ``started``, ``running``, ``paused``, ``finished``, ``failed`` or ``canceled``.
     """
 
@@ -105,6 +108,16 @@ class JobSnapshot(Struct, frozen=True, kw_only=True):
     def progress(self) -> list[ProgressIndicator]:
         """Its indicators."""
         return self.indicators
+
+    def __repr__(self) -> str:
+        return as_line(self)
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return as_html(self)
 
 
 def decode_snapshot(snapshot: bytes) -> JobSnapshot:
