@@ -64,13 +64,15 @@ class Claims:
         found: dict[str | None, list[Waiting]] = {kind: [] for kind in wanted}
         with server_errors():
             async with self._client.pipeline(transaction=False) as pipe:
-                for kind in wanted:
-                    for keys in self._keys.partitions:
-                        pipe.zrange(keys.queue(queue_of(kind)), 0, most - 1, withscores=True)
-                pages = iter(await pipe.execute())
+                for keys in self._keys.partitions:
+                    queues = [keys.queue(queue_of(kind)) for kind in (None, *wanted)]
+                    pipe.execute_command("FCALL_RO", "sp_heads", len(queues), *queues, most - 1)
+                replies = await pipe.execute()
+        for reply in replies:
+            for which, page in zip(reply[::2], reply[1::2], strict=True):
+                pairs = zip(page[::2], page[1::2], strict=True)
+                found[wanted[which]] += filter(None, (_waiting(name, float(score)) for name, score in pairs))
         for waiting in found.values():
-            for _ in self._keys.partitions:
-                waiting += filter(None, (_waiting(*each) for each in next(pages)))
             waiting.sort()
         return found
 

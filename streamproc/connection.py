@@ -22,7 +22,7 @@ from streamproc.errors import CursorConflict, Fenced, ServerError, ServerUnavail
 
 __all__ = ["FUNCTIONS_VERSION", "Line", "Redis", "call", "connect", "ensure_functions", "line", "server_errors"]
 
-FUNCTIONS_VERSION: Final = 6
+FUNCTIONS_VERSION: Final = 7
 """Rises with every change of functions.lua."""
 
 _PASSING: Final = (

@@ -1,7 +1,7 @@
 #!lua name=streamproc
 -- The steps that must be atomic. A Function has no rollback: each checks everything before its first write, and
 -- writes whole values. VERSION rises with every change here, and so does FUNCTIONS_VERSION in connection.py.
-local VERSION = 6
+local VERSION = 7
 
 local function refuse_type(key, wanted)
   local reply = redis.pcall('TYPE', key)
@@ -307,6 +307,24 @@ local function take(keys, args)
   return position
 end
 
+-- The first jobs of queues of a partition. KEYS the queue of all jobs, then those to read   ARGV the rank of the last
+-- Returns {which, {member, score, ...}, ...} of those that have any, counted from 0; nothing where no job waits at all.
+local function heads(keys, args)
+  local waiting = redis.pcall('ZCARD', keys[1])
+  if failed(waiting) then return refuse_type(keys[1], 'zset') end
+  local found = {}
+  if waiting == 0 then return found end
+  for i = 2, #keys do
+    local page = redis.pcall('ZRANGE', keys[i], 0, args[1], 'WITHSCORES')
+    if failed(page) then return refuse_type(keys[i], 'zset') end
+    if #page > 0 then
+      found[#found + 1] = i - 2
+      found[#found + 1] = page
+    end
+  end
+  return found
+end
+
 redis.register_function{function_name = 'sp_version', callback = function() return VERSION end, flags = {'no-writes'}}
 redis.register_function{function_name = 'sp_load', callback = load, flags = {'no-writes'}}
 redis.register_function('sp_acquire', acquire)
@@ -319,3 +337,4 @@ redis.register_function('sp_forget_kinds', forget_kinds)
 redis.register_function('sp_create', create)
 redis.register_function('sp_take', take)
 redis.register_function{function_name = 'sp_listed', callback = listed, flags = {'no-writes'}}
+redis.register_function{function_name = 'sp_heads', callback = heads, flags = {'no-writes'}}

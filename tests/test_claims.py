@@ -1,6 +1,7 @@
 """Claims as commands, on every server at hand: the order of the queues, and taking jobs out of them."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 
 from streamproc.claims import Claims
 from streamproc.connection import connect, ensure_functions
-from streamproc.errors import WrongKey
+from streamproc.errors import ServerError, WrongKey
 from streamproc.events import Event
 from streamproc.keys import Keys
 from streamproc.log import open_namespace
@@ -69,6 +70,16 @@ async def test_only_so_many_jobs_of_each_partition_are_read(bench: Bench) -> Non
     found = await bench.claims.heads([None], 2)
     assert len(found[None]) == 8
     assert found[None][0].job == "j39"
+
+
+async def test_a_queue_of_another_type_is_named(bench: Bench) -> None:
+    await bench.put("a")
+    for name in (queue_of("k"), queue_of(None)):
+        key = bench.keys.of("a").queue(name)
+        await bench.client.delete(key)
+        await bench.client.set(key, "somebody else's")
+        with pytest.raises(ServerError, match=re.escape(key)):
+            await bench.claims.heads(["k"], 1)
 
 
 async def test_of_many_who_take_a_job_one_gets_it_and_appends_its_event(bench: Bench) -> None:
