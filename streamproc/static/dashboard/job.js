@@ -16,6 +16,8 @@ import { stages } from "./stages.js";
 import { failed, loading } from "./states.js";
 import { units } from "./units.js";
 
+const LOOK_AGAIN_MS = 3_000;
+
 export function open(place, job, parameters) {
   const share = parameters.get("share");
   const asked = share ? connect(location.origin, { share }) : client;
@@ -23,6 +25,7 @@ export function open(place, job, parameters) {
   let page = null;
   let live = null;
   let past = null;
+  let looked = 0;
   place.append(loading("the job"));
 
   function draw() {
@@ -47,7 +50,7 @@ export function open(place, job, parameters) {
     return made;
   }
 
-  const following = asked.follow(job, (snapshot, { state }) => {
+  const follow = () => asked.follow(job, (snapshot, { state }) => {
     report("job", state);
     if (snapshot) {
       live = snapshot;
@@ -55,6 +58,18 @@ export function open(place, job, parameters) {
       refresh();
     } else if (state === "gone" && !live) place.replaceChildren(failed({ status: 404, message: `There is no job ${job}, or not yet. It will be shown here as soon as it is there.` }));
   });
+  let following = follow();
+
+  /** What has ended isn't followed any more; but it may be tried again. */
+  async function lookAgain() {
+    if (!isFinal(live) || document.hidden || Date.now() - looked < LOOK_AGAIN_MS) return;
+    looked = Date.now();
+    const snapshot = await asked.get(jobPath(job)).catch(() => null); // the next look will tell
+    if (!snapshot || isFinal(snapshot) || !place.isConnected) return;
+    following.close();
+    following = follow();
+  }
+
   // A stream can't say why it is refused; a request can.
   asked.get(jobPath(job)).then((snapshot) => {
     live ??= snapshot;
@@ -62,7 +77,10 @@ export function open(place, job, parameters) {
   }, (error) => {
     if (!live && error.status && error.status < 500) place.replaceChildren(failed(error));
   });
-  const ticking = setInterval(refresh, 1_000);
+  const ticking = setInterval(() => {
+    refresh();
+    lookAgain();
+  }, 1_000);
 
   return {
     close() {

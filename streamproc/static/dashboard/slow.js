@@ -1,20 +1,22 @@
 /** Jobs that somebody should look at: those that have fallen silent, and those that take longer than nine in ten of their kind. */
 
 import { client, pages, query } from "./api.js";
-import { h } from "./dom.js";
+import { h, say } from "./dom.js";
 import { elapsed } from "./eta.js";
+import { duration, number } from "./format.js";
 import { makeRow } from "./jobs.js";
 import { poll } from "./poll.js";
 import { failed, loading } from "./states.js";
 
 const REFRESH_MS = 4_000;
 const MOST_LOOKED_AT = 2_000;
+const MOST_SHOWN = 200;
 
 export function open(place) {
   const found = h("div", {}, loading("slow and stalled jobs"));
   const stalled = rowsOf("Stalled", "Silent for longer than their kind is used to.", "No job has fallen silent.");
   const slow = rowsOf("Slow", "Going for longer than nine in ten of their kind took.", "No job takes longer than its kind is used to.");
-  place.append(h("h1", {}, "Slow & stalled"), found);
+  place.append(h("h1", {}, "Slow & stalled"), h("p", { class: "lead" }, "Jobs that somebody should look at."), found);
 
   async function refresh() {
     const silent = await client.get(`/v1/jobs${query({ stalled: "true", limit: 200 })}`);
@@ -29,7 +31,10 @@ export function open(place) {
     const late = [];
     let looked = 0;
     for await (const page of pages("/v1/jobs", { status: "running,paused,started", sort: "started", limit: 500 }, "jobs")) {
-      late.push(...page.filter((job) => elapsed(job) > (usual.get(job.kind) ?? Infinity) && !job.stalled));
+      for (const job of page) {
+        const most = usual.get(job.kind) ?? Infinity;
+        if (elapsed(job) > most && !job.stalled) late.push({ ...job, current_stage: `going for ${duration(elapsed(job))}, nine in ten took ${duration(most)}` });
+      }
       looked += page.length;
       if (looked >= MOST_LOOKED_AT) break;
     }
@@ -44,12 +49,14 @@ export function open(place) {
 
 function rowsOf(title, about, none) {
   const list = h("ul", { class: "plain-list" });
-  const nothing = h("p", { class: "quiet" }, none);
+  const nothing = h("p", { class: "quiet" });
   const rows = new Map();
   const element = h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, about), list, nothing);
-  function show(jobs) {
-    nothing.hidden = jobs.length > 0;
-    list.hidden = !jobs.length;
+  function show(all) {
+    list.hidden = !all.length;
+    nothing.hidden = all.length > 0 && all.length <= MOST_SHOWN;
+    say(nothing, all.length ? `and ${number(all.length - MOST_SHOWN)} more` : none);
+    const jobs = all.slice(0, MOST_SHOWN);
     const kept = new Set(jobs.map((job) => job.job_id));
     for (const [id, row] of rows) if (!kept.has(id) && rows.delete(id)) row.element.remove();
     for (const job of jobs) {

@@ -33,6 +33,8 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
     const tall = `${items.length * row}px`;
     if (element.style.height !== tall) element.style.height = tall;
     const kept = new Set();
+    const focused = element.contains(document.activeElement) ? document.activeElement : null;
+    let place = element.firstChild;
     for (let at = range[0]; at < range[1]; at++) {
       const key = keyOf(items[at]);
       kept.add(key);
@@ -40,10 +42,12 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
       if (!made) {
         made = make();
         rows.set(key, made);
-        element.append(made.element);
       }
-      const place = `translateY(${at * row}px)`;
-      if (made.element.style.transform !== place) made.element.style.transform = place;
+      // Who reads the document reads it in the order of the list.
+      if (place === made.element) place = place.nextSibling;
+      else element.insertBefore(made.element, place);
+      const moved = `translateY(${at * row}px)`;
+      if (made.element.style.transform !== moved) made.element.style.transform = moved;
       attribute(made.element, "aria-posinset", at + 1);
       attribute(made.element, "aria-setsize", items.length);
       made.show(items[at]);
@@ -53,6 +57,7 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
       made.element.remove();
       rows.delete(key);
     }
+    if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
     seen(items.slice(...range));
   }
 
