@@ -1,0 +1,160 @@
+/** Progress of jobs for pages: see docs/web.md. */
+
+export type Status = "queued" | "started" | "running" | "paused" | "finished" | "failed" | "canceled";
+
+/** How well a follower is connected: see docs/web.md. */
+export type State = "connecting" | "live" | "stale" | "polling" | "gone";
+
+export interface Connection {
+  state: State;
+  /** Since when; of "stale", when something was last heard. */
+  since: Date;
+  /** Why it is "gone", where the gateway refused. */
+  problem: Problem | null;
+}
+
+/** Of p50 half of the jobs end before, of p90 nine in ten. */
+export interface Quantiles<T> {
+  p50: T;
+  p90: T;
+}
+
+export interface Eta {
+  remaining_seconds: Quantiles<number> | null;
+  finish_at: Quantiles<string> | null;
+  basis: "rate" | "history" | "blend" | null;
+  reason: string | null;
+}
+
+export interface Failure {
+  type: string;
+  detail: string | null;
+}
+
+export interface Stage {
+  name: string;
+  weight: number;
+  status: string;
+  percent: number | null;
+  started_at: string | null;
+  finished_at: string | null;
+  duration_seconds: number | null;
+  error: Failure | null;
+}
+
+/** A job as `GET /v1/jobs/{id}` serves it; /openapi.json has all of its fields. */
+export interface Snapshot {
+  job_id: string;
+  kind: string | null;
+  title: string | null;
+  status: Status;
+  percent: number | null;
+  message: string | null;
+  current_stage: string | null;
+  stages: Stage[];
+  indicators: {label: string; done: number; total: number}[];
+  units: {total: number; pending: number; running: number; finished: number; failed: number};
+  items: {done: number; total: number} | null;
+  worker: string | null;
+  attempt: number;
+  labels: Record<string, string>;
+  owner: string | null;
+  result: unknown;
+  error: Failure | null;
+  stalled: boolean;
+  eta: Eta | null;
+  created_at: string | null;
+  started_at: string | null;
+  updated_at: string | null;
+  finished_at: string | null;
+  events: number;
+  position: string;
+  [field: string]: unknown;
+}
+
+/** A request that was refused, or that got no answer: then its `status` is 0. */
+export class Problem extends Error {
+  readonly status: number;
+  /** RFC 9457; null where what refused wasn't the gateway. */
+  readonly problem: {type: string; title: string; status: number; detail?: string; [member: string]: unknown} | null;
+  /** When to ask again, in ms. */
+  readonly retryAfter: number | null;
+}
+
+/** Who asks; nothing is needed where the gateway asks nobody, or a session's cookie says it. */
+export interface Who {
+  /** A key, a JSON Web Token, or what gets the one that is good now. */
+  token?: string | (() => string | Promise<string>);
+  /** Gets a ticket; called for each request. */
+  ticket?: () => string | Promise<string>;
+  /** The token of a share link, for the one job that it is of. */
+  share?: string;
+}
+
+export interface Filter {
+  status?: Status | Status[];
+  kind?: string | string[];
+  worker?: string;
+  owner?: string;
+  label?: Record<string, string> | string | string[];
+  stalled?: boolean;
+  q?: string;
+}
+
+export interface Options {
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export interface Following {
+  close(): void;
+}
+
+export interface FollowingMany extends Following {
+  /** Follow these instead. */
+  set(jobs: Iterable<string>): void;
+}
+
+export interface Told {
+  onState?: (state: State, connection: Connection) => void;
+}
+
+export class Client {
+  private constructor();
+  readonly url: string;
+  /** The JSON at a path. Throws `Problem`. */
+  get<T = any>(path: string, options?: Options): Promise<T>;
+  /** What the gateway says to a body, which is sent as JSON. Throws `Problem`. */
+  post<T = any>(path: string, body?: unknown, options?: Options): Promise<T>;
+  follow(job: string, callback: (snapshot: Snapshot | null, connection: Connection) => void): Following;
+  followMany(
+    jobs: string[] | Set<string>,
+    callback: (job: string, snapshot: Snapshot | null) => void,
+    told?: Told,
+  ): FollowingMany;
+  followMany(filter: Filter, callback: (job: string, snapshot: Snapshot | null) => void, told?: Told): Following;
+  /** Follow nothing any longer. */
+  close(): void;
+}
+
+/** A client of the gateway at a URL; without one of that which the page is from. */
+export function connect(url?: string | URL, who?: Who): Client;
+
+/** Have all elements follow by this client. */
+export function setClient(client: Client): void;
+
+/** `<job-progress job="…">`. Dispatches `jobchange`, whose `detail` is a connection with its `snapshot`. */
+export class JobProgress extends HTMLElement {
+  readonly snapshot: Snapshot | null;
+  show(snapshot: Snapshot | null, connection?: Partial<Connection>): void;
+}
+
+/** `<job-list kind="…">`: attributes are those of a filter, or `jobs`, and `most`. */
+export class JobList extends HTMLElement {}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "job-progress": JobProgress;
+    "job-list": JobList;
+  }
+}
