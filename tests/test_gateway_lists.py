@@ -100,6 +100,18 @@ async def test_a_list_has_what_is_asked_for_in_its_order(service: Service) -> No
         assert await listed(service, f"{query}&limit=1") == found.split(), query
 
 
+async def test_partitions_are_merged_however_unevenly_jobs_are_spread(service: Service) -> None:
+    ids = [f"job-{number}" for number in range(200)]
+    of_one = [job for job in ids if service.keys.of(job).partition == 0][:40]
+    others = [job for job in ids if service.keys.of(job).partition != 0][:20]
+    for job in [*others[:10], *of_one, *others[10:]]:
+        await service.append({"job": job, "type": "job.started"})
+    newest_first = [*others[10:][::-1], *of_one[::-1], *others[:10][::-1]]
+    page = (await service.http.get("/v1/jobs?limit=45")).json()["jobs"]
+    assert [job["job_id"] for job in page] == newest_first[:45]
+    assert await listed(service, "status=started&sort=created&limit=7") == newest_first[::-1]
+
+
 async def test_pages_end_early_where_much_would_have_to_be_looked_at_and_go_on_by_their_link(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +129,21 @@ async def test_pages_end_early_where_much_would_have_to_be_looked_at_and_go_on_b
     ]
     assert await listed(service, "q=rare&limit=1") == ["job-20", "job-10", "job-0"]
     assert await listed(service, "q=job&owner=nobody") == []
+
+
+async def test_what_is_asked_for_is_found_behind_many_that_only_one_of_the_filters_lets_through(
+    service: Service,
+) -> None:
+    """More of each partition than one read brings."""
+    both = {"owner": "ann", "labels": {"env": "prod"}}
+    await service.append({"job": "first", "type": "job.queued"} | both)
+    for fields in ({"owner": "ann"}, {"labels": {"env": "prod"}}):
+        await service.append(*[{"job": f"{next(iter(fields))}-{n}", "type": "job.queued"} | fields for n in range(80)])
+    await service.append({"job": "last", "type": "job.queued"} | both)
+    for sort, wanted in (("-created", ["last", "first"]), ("created", ["first", "last"])):
+        query = {"owner": "ann", "label": "env:prod", "sort": sort, "limit": 5}
+        page = (await service.http.get("/v1/jobs", params=query)).json()
+        assert ([job["job_id"] for job in page["jobs"]], page["next"]) == (wanted, None)
 
 
 async def test_a_job_whose_state_is_gone_is_left_out_and_the_page_is_full(service: Service) -> None:
