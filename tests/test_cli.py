@@ -514,7 +514,22 @@ def test_every_setting_of_every_command_has_a_variable_of_its_name() -> None:
 
 def test_the_help_documents_every_command_and_exit_code() -> None:
     text = invoke("--help").stdout
-    for name in ("up", "demo", "projector", "gateway", "run", "emit", "jobs", "show", "watch", "replay", "doctor"):
+    for name in (
+        "up",
+        "demo",
+        "projector",
+        "gateway",
+        "run",
+        "emit",
+        "jobs",
+        "show",
+        "watch",
+        "top",
+        "kinds",
+        "replay",
+        "doctor",
+        "key",
+    ):
         assert f"\n  {name} " in text
         assert invoke(name, "--help").exit_code == 0
     for code in range(6):

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from streamproc.client import Client
+from streamproc.client import Client, Refused
 from streamproc.errors import ServerUnavailable, UnknownJob
+from streamproc.links import Link
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +109,64 @@ async def test_what_is_asked_for_more_than_once_is_sent_so() -> None:
         return httpx.Response(200, json={"jobs": [{"job_id": "a"}], "next": None})
 
     assert [job async for job in client(handle).jobs(3, label=["a:b", "c:d"], sort="created")] == [{"job_id": "a"}]
+
+
+async def test_jobs_that_ended_or_left_while_there_was_no_connection_are_told_of() -> None:
+    def sse(*told: tuple[str, str]) -> httpx.Response:
+        return pieces(*(f"event: {name}\ndata: {data}\n\n".encode() for name, data in told))
+
+    streams = [
+        sse(
+            ("jobs", '{"jobs":["a","b","c"]}'),
+            ("snapshot", '{"job_id":"a","n":1}'),
+            ("snapshot", '{"job_id":"b","n":1}'),
+            ("snapshot", '{"job_id":"c","n":1}'),
+            ("left", '{"job":"c"}'),
+        ),
+        httpx.Response(502, content=b"from a proxy"),
+        sse(("jobs", '{"jobs":["a"]}'), ("snapshot", '{"job_id":"a","n":2}'), ("end", '{"job":"a"}')),
+        httpx.Response(403, json={"detail": "no more"}),
+    ]
+    asked = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if request.url.path == "/v1/jobs/b":
+            return httpx.Response(200, content=b'{"job_id":"b","n":2}')
+        return streams.pop(0)
+
+    found = list[tuple[str, bytes | None]]()
+
+    async def follow() -> None:
+        async for change in client(handle).follow({"kind": "x"}, Link()):
+            found.append((change.job, change.snapshot))
+
+    with pytest.raises(Refused, match="no more"):
+        await follow()
+    first = [(job, b'{"job_id":"%b","n":1}' % job.encode()) for job in "abc"]
+    assert found == [
+        *first,
+        ("c", None),
+        ("b", b'{"job_id":"b","n":2}'),
+        ("b", None),
+        ("a", b'{"job_id":"a","n":2}'),
+        ("a", None),
+    ]
+    assert asked[0] == "http://gateway/v1/stream?kind=x"
+
+
+async def test_with_a_link_a_lost_connection_is_tried_for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamproc.links._RETRY_SECONDS", (0.0,))
+    link, lost = Link(), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        lost.append(link.error)
+        if len(lost) == 1:
+            return pieces(b"id: t.1-0\nevent: snapshot\ndata: 1\n\n")
+        if len(lost) < 20:
+            raise httpx.ConnectError("refused")
+        return pieces(b"event: snapshot\ndata: 2\n\nevent: end\ndata: {}\n\n")
+
+    assert [each async for each in client(handle).watch("a", link)] == [b"1", b"2"]
+    assert isinstance(lost[-1], ServerUnavailable)
+    assert link.error is None
