@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from projections import ESTIMATOR
 from projections.estimate import Facts, estimate
-from projections.reaching import MAX_PATH_STAGES
 from projections.paths import Path, Run, StagePath
+from projections.reaching import MAX_PATH_STAGES
 from projections.serving import Learned, Shown
 from streamproc.events import PROGRESS
 from tests.support.events import event_lists
