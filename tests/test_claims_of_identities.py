@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -76,3 +77,12 @@ async def test_jobs_of_others_are_passed_over_many_at_a_time(gateway: Gateway, m
     claimed = await http.post("/v1/claims", headers=bearer(key_of("owner")), json={"worker": "w"})
     assert claimed.json()["job"]["job_id"] == "mine"
     assert len(looks) <= 10
+
+
+async def test_a_poll_of_a_job_of_others_waits_as_if_it_were_not_there(gateway: Gateway) -> None:
+    service, http = gateway
+    await service.append({"job": "theirs", "type": "job.queued", "kind": "theirs"})
+    headers = bearer(key_of("kind")) | {"prefer": "wait=20", "if-none-match": '"1-0.0"'}
+    with anyio.move_on_after(0.5) as given_up:
+        await http.get("/v1/jobs/theirs", headers=headers)
+    assert given_up.cancelled_caught
