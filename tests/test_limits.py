@@ -81,7 +81,7 @@ async def test_rates_are_of_each_identity_and_of_each_address_without_one(
 
 
 async def test_a_proxy_is_believed_only_where_it_is_trusted(server_url: str, namespace: str) -> None:
-    for trusted, expected in (((), 429), (("127.0.0.0/8",), 200)):
+    for trusted, expected in (((), 429), (("10.0.0.0/8",), 429), (("127.0.0.0/8",), 200)):
         settings = config(server_url, namespace, rate_limit="1/minute", trusted_proxy=trusted)
         async with serving(settings) as http:
             assert (await http.get("/v1/jobs", headers={"x-forwarded-for": "192.0.2.1"})).status_code == 200
