@@ -9,10 +9,10 @@ export function left(snapshot, which = "p50") {
   return Math.max(0, (millis(snapshot.eta?.finish_at?.[which]) - now()) / 1000);
 }
 
-/** Seconds that a job has been going for, or went. */
-export function elapsed(snapshot) {
+/** Seconds that a job had been going for at a moment, or went. */
+export function elapsed(snapshot, at = now()) {
   const end = millis(snapshot.finished_at);
-  return Math.max(0, ((Number.isNaN(end) ? now() : end) - millis(snapshot.started_at)) / 1000);
+  return Math.max(0, ((Number.isNaN(end) ? at : end) - millis(snapshot.started_at)) / 1000);
 }
 
 export const isFinal = (snapshot) => ["finished", "failed", "canceled"].includes(snapshot?.status);

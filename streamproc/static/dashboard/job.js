@@ -8,7 +8,7 @@ import { report } from "./connection.js";
 import { atNextFrame, attribute, h, say } from "./dom.js";
 import { elapsed, isFinal, remaining } from "./eta.js";
 import { events } from "./events.js";
-import { duration, number, percent, setTime, short } from "./format.js";
+import { duration, millis, now, number, percent, setTime, short } from "./format.js";
 import { estimateStrip } from "./strip.js";
 import { pastSlider } from "./past.js";
 import { progressChart } from "./progress.js";
@@ -44,7 +44,7 @@ export function open(place, job, parameters) {
       past = snapshot;
       refresh();
     }, parameters.get("at"));
-    parts.push(actions(job, asked, !share), slider, stages(asked), indicators(), chart, units(job, asked), outcome(), events(job, asked));
+    parts.push(actions(job, asked, !share), slider, stages(share ? null : asked), indicators(), chart, units(job, asked), outcome(), events(job, asked));
     place.replaceChildren(made.element);
     made.element.append(...parts.map((part) => part.element));
     return made;
@@ -110,11 +110,11 @@ function head(job) {
     h("header", { class: "job-head" }, h("div", { class: "job-title" }, title, mark.element), facts,
       h("div", { class: "standing" }, amount, h("div", { class: "standing-left" }, left, when, range)),
       progress.element, strip.element, message, announced));
-  function show(snapshot) {
+  function show(snapshot, live) {
     const name = snapshot.title ?? snapshot.job_id;
     say(title, name);
     mark.show(snapshot.status, snapshot.stalled);
-    showFacts(facts, snapshot);
+    showFacts(facts, snapshot, elapsed(snapshot, snapshot === live ? now() : millis(snapshot.updated_at)));
     say(amount, percent(snapshot.percent));
     progress.show(name, snapshot.percent, snapshot.status, snapshot.stalled);
     const [text, until] = remaining(snapshot);
@@ -132,8 +132,7 @@ function head(job) {
   return { element, show };
 }
 
-function showFacts(element, snapshot) {
-  const took = elapsed(snapshot);
+function showFacts(element, snapshot, took) {
   const items = snapshot.items;
   const found = [
     ["id", snapshot.job_id], ["kind", snapshot.kind], ["worker", snapshot.worker], ["owner", snapshot.owner],

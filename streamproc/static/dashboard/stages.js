@@ -2,8 +2,10 @@
 
 import { badge, bar } from "./bar.js";
 import { attribute, h, say } from "./dom.js";
+import { isFinal } from "./eta.js";
 import { duration, millis, now, percent } from "./format.js";
 
+/** The stages of a job. Without a client, as for who has a share link, nothing is told of what is typical. */
 export function stages(client) {
   const list = h("ol", { class: "stages" });
   const element = h("section", { hidden: true }, h("h2", {}, "Stages"), list);
@@ -13,7 +15,7 @@ export function stages(client) {
 
   async function learn(name) {
     kind = name;
-    if (name === null) return;
+    if (name === null || !client) return;
     try {
       const found = await client.get(`/v1/kinds/${encodeURIComponent(name)}`);
       typical = new Map(found.stages.map((stage) => [stage.name, stage.duration_seconds]));
@@ -22,13 +24,14 @@ export function stages(client) {
     }
   }
 
-  function show(snapshot) {
+  function show(snapshot, live) {
     const found = snapshot.stages ?? [];
     element.hidden = !found.length;
     if (snapshot.kind !== kind) learn(snapshot.kind ?? null);
     const start = millis(snapshot.started_at ?? snapshot.created_at);
     const ends = found.map((stage) => millis(stage.finished_at)).filter(Number.isFinite);
-    const end = Math.max(start + 1, ...ends, Number.isFinite(millis(snapshot.finished_at)) ? 0 : now());
+    const until = snapshot === live && !isFinal(live) ? now() : millis(snapshot.updated_at);
+    const end = Math.max(start + 1, until, ...ends);
     while (rows.length < found.length) list.append(rows[rows.push(makeRow()) - 1].element);
     while (rows.length > found.length) rows.pop().element.remove();
     found.forEach((stage, at) => rows[at].show(stage, typical.get(stage.name), start, end));
@@ -55,7 +58,8 @@ function makeRow() {
     say(amount, stage.status === "pending" || stage.status === "skipped" ? "" : percent(stage.percent));
     const began = millis(stage.started_at);
     const ended = Number.isFinite(millis(stage.finished_at)) ? millis(stage.finished_at) : end;
-    const seconds = stage.duration_seconds ?? (Number.isFinite(began) ? Math.max(0, ended - began) / 1000 : NaN);
+    const told = stage.status === "running" ? null : stage.duration_seconds; // of a running one, until its last report
+    const seconds = told ?? Math.max(0, ended - began) / 1000;
     say(took, stage.error?.detail ?? (Number.isFinite(seconds) ? duration(seconds) : ""));
     say(usual, typical ? `typically ${duration(typical.p50)}, at most ${duration(typical.p90)}` : "");
     span.hidden = !Number.isFinite(began);
