@@ -124,7 +124,7 @@ def connections(port: int) -> int:
 
 
 async def test_who_goes_at_any_moment_leaves_no_task_subscription_or_descriptor(
-    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(hub, "ROUND_SECONDS", 0.1)
     async with serving_with_projector(server.url, namespace) as service:
@@ -156,6 +156,7 @@ async def test_who_goes_at_any_moment_leaves_no_task_subscription_or_descriptor(
             return not reply and len(asyncio.all_tasks()) <= tasks_before and connections(port) <= open_before
 
         await eventually(nothing_left, seconds=30, what="letting go")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_doorbells_that_get_lost_or_come_twice_cost_no_event_and_no_end(

@@ -88,6 +88,19 @@ async def test_snapshots_of_many_jobs_come_over_one_connection_up_to_their_ends(
     assert (rest[-1].event, rest[-1].data) == ("closed", {"reason": "end"})
 
 
+@pytest.mark.parametrize("mode", [{}, {"events": "all"}], ids=["snapshots", "events"])
+async def test_of_a_job_that_has_ended_nothing_more_comes(service: Service, mode: dict[str, str]) -> None:
+    await service.append(*started("a", "b"))
+    async with service.http.stream("GET", query("a", "b", **mode)) as response:
+        reader = Reader(messages(response))
+        await reader.some(2)
+        await service.append(*finished("a"))
+        assert [(job_of(message)) for message in await reader.some(2)] == ["a", "a"]
+        await service.append(noted("a"))
+        await service.append(*finished("b"))
+        assert [job_of(message) for message in (await reader.rest())[:-1]] == ["b", "b"]
+
+
 async def test_who_comes_back_gets_what_has_changed_and_nothing_twice(service: Service) -> None:
     await service.append(*started("a", "b", "c"))
     async with service.http.stream("GET", query("a", "b", "c")) as response:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
@@ -177,6 +178,22 @@ async def test_many_clients_of_a_job_share_one_subscription(service: Service) ->
         await service.append({"job": "a", "type": "job.finished"})
     assert [message.event for message in found].count("snapshot") == 20
     assert [message.event for message in found].count("end") == 20
+
+
+@pytest.mark.parametrize("mode", ["", "?events=all"])
+async def test_who_stays_is_told_on_when_another_goes(service: Service, mode: str) -> None:
+    await service.append({"job": "a", "type": "job.started"})
+    async with AsyncExitStack() as first, service.http.stream("GET", f"/v1/jobs/a/stream{mode}") as staying:
+        going = await first.enter_async_context(service.http.stream("GET", f"/v1/jobs/a/stream{mode}"))
+        stream = messages(staying)
+        await anext(stream)
+        await anext(messages(going))
+        await first.aclose()
+        for percent in (1, 2):
+            await service.append({"job": "a", "type": "job.progressed", "percent": percent})
+            with anyio.fail_after(10):
+                data = (await anext(stream)).data
+            assert (data["event"] if mode else data)["percent"] == percent
 
 
 async def test_a_position_that_is_gone_is_a_reset_and_then_everything(service: Service) -> None:

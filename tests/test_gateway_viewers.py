@@ -10,6 +10,9 @@ import pytest
 from websockets.asyncio.client import connect as connect_socket
 
 from streamproc.gateway import fanout, sets
+from streamproc.gateway import messages as messages_module
+from streamproc.gateway.clients import Client
+from streamproc.gateway.connections import Listener
 from streamproc.gateway.identity import Identity
 from streamproc.gateway.identity.authenticator import Authenticator
 from tests.support.gateways import Service, messages, serving_with_projector
@@ -131,3 +134,25 @@ async def test_many_who_come_back_at_once_share_one_read_of_their_job(service: S
         await eventually(all_begun)
         assert await reads() - before <= 8, "a read of the state, and those of a round or two"
         await service.append({"job": "a", "type": "job.finished"})
+
+
+class Gone:
+    """A connection that broke before anybody listened."""
+
+    listener: Listener | None = None
+    gone = True
+    paused = False
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("nobody is there")
+
+    def abort(self) -> None: ...
+
+    def settle(self) -> None: ...
+
+
+async def test_who_has_gone_before_it_was_listened_for_is_let_go_at_once() -> None:
+    client = Client(Gone(), messages_module.sse, Identity(name="me"), 3600.0)
+    with anyio.fail_after(5):
+        await client.run()
+    assert client.reason == "gone"
