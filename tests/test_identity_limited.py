@@ -77,6 +77,13 @@ async def test_nobody_moves_a_job_out_of_their_own_sight_or_takes_one_into_it(ga
         assert (await write(http, name, changed)).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["kind", "owner"])
+async def test_nobody_makes_a_job_their_own_that_is_of_no_kind_and_nobodys(gateway: Gateway, name: str) -> None:
+    service, http = gateway
+    await service.append({"job": "nobodys", "type": "job.started"})
+    assert (await write(http, name, {"job": "nobodys", "type": "job.queued", **MINE})).status_code == 404
+
+
 @pytest.mark.parametrize("name", LIMITS)
 async def test_lists_and_streams_of_many_leave_out_the_jobs_of_others(gateway: Gateway, name: str) -> None:
     _, http = gateway

@@ -37,10 +37,10 @@ async def foreign(identity: Identity, store: Store, events: Sequence[Event]) -> 
     jobs = await _known(store, identity, events)
     wrong = []
     for index, event in enumerate(events):
-        job = jobs.setdefault(event.job, _Job())
-        after = _Job(event.kind or job.kind, event.owner or job.owner)
-        is_new = job.kind is None and job.owner is None
-        before = after if is_new else job
+        job = jobs.get(event.job)
+        known = job or _Job()
+        after = _Job(event.kind or known.kind, event.owner or known.owner)
+        before = job or after  # who creates a job says what it is; one that is there can't be made one's own by that
         if not all(identity.sees(event.job, each.kind, each.owner) for each in (before, after)):
             wrong.append(index)
         jobs[event.job] = after
