@@ -12,10 +12,10 @@ read that was sent earlier. So nothing here rests on doorbells arriving, or on t
   is shown twice.
 - *A doorbell only says that there is something to read.* A snapshot client takes the newest snapshot each time it is
   ready for one; what it missed in between is conflated, and there is one copy of it for all clients. An event client
-  reads history pages after its own position, however many doorbells rang, until a page isn't full, and then waits
-  for the job to change again. What it looks at to decide whether to wait it has looked at *before* the
-  read; a commit during the read has changed the job by then, and it doesn't wait. So the replay of a history and its
-  live tail are the same loop, and there is no seam where they meet.
+  reads history pages after its own position, however many doorbells rang, until it has the position that it had
+  looked at *before* it read, and then waits for the job to change again; a commit during the read has changed it by
+  then. Those who wait at one position are given the page after it by one read; whoever isn't there any more when
+  it comes reads for himself. So the replay of a history and its live tail are one loop, without a seam.
 - *Every few seconds all watched jobs are read again*, in few round trips for all of them, and so they are after the
   subscription's connection was lost. A lost doorbell costs a delay. Where the cursor of a partition stood before
   such a round, no watched job of it is known to less: that is the partition's *horizon*. Who has been given all that
@@ -60,7 +60,7 @@ _logger = logging.getLogger("streamproc.hub")
 
 
 class Watch:
-    """One client's view of a job, or that of all clients together. Use it in a ``with``, so that the job is let go."""
+    """A view of a job, of one client or of many. Use it in a ``with``, so that the job is let go."""
 
     __slots__ = ("_hub", "_job", "_seen", "_told")
 
@@ -84,7 +84,6 @@ class Watch:
 
     @property
     def partition(self) -> int:
-        """Where the job lives."""
         return self._job.partition
 
     @property
@@ -206,7 +205,6 @@ class Hub:
         return [Watch(self, job, each) for job, each in zip(jobs, told, strict=True)]
 
     def partition(self, name: str) -> int:
-        """Where a job lives."""
         return self._keys.of(name).partition
 
     def _job(self, name: str) -> Watched:
@@ -285,7 +283,8 @@ class Hub:
         self._doubtful.update(self._jobs.values())
         horizons = await self.store.cursors({job.partition for job in self._jobs.values()})
         await self._settle()
-        self.horizons = horizons
+        unread = {job.partition for job in self._jobs.values() if job.error is not None}
+        self.horizons = {partition: token for partition, token in horizons.items() if partition not in unread}
 
     async def _settle(self) -> None:
         while self._doubtful:

@@ -253,3 +253,32 @@ async def test_closing_wakes_all_who_watch(desk: Desk) -> None:
             await anyio.lowlevel.checkpoint()
             desk.hub.close()
         assert watch.closed
+
+
+async def test_a_horizon_is_where_all_watched_jobs_are_known(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "ROUND_SECONDS", 0.05)
+    keys = desk.keys.of("a")
+    await desk.write("5-1")
+    await desk.client.hset(keys.group, "cursor", "6-0")
+    with await desk.hub.watch("a"):
+
+        async def known() -> bool:
+            return {str(token) for token in desk.hub.horizons.values()} == {"aa.6-0"}
+
+        await eventually(known)
+        await desk.client.delete(keys.state("a"))
+        await desk.client.set(keys.state("a"), "it can't be read")
+
+        async def unknown() -> bool:
+            return not desk.hub.horizons
+
+        await eventually(unknown)
+
+
+async def test_a_job_that_cannot_be_read_takes_no_other_with_it(desk: Desk) -> None:
+    await desk.change("5-1")
+    await desk.client.set(desk.keys.of("b").state("b"), "foreign")
+    with pytest.raises(ServerError, match="wrong kind of value"):
+        await desk.hub.watch_all(["a", "b"], [None, None])
+    with await desk.hub.watch("a") as watch:
+        assert watch.look() is not None
