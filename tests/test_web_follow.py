@@ -89,7 +89,9 @@ def test_a_page_catches_up_after_the_gateway_was_killed(browser: Browser, stack:
             page.evaluate(FOLLOW, [job_id, {}])
             page.evaluate("job => { client.follow(job, (snapshot) => { window.other = snapshot; }); }", other)
             wait_for(page, "seen.at(-1)?.percent === 10 && window.other && states.at(-1) === 'live'")
-            gateway.kill()
+            # A stream that can't be opened again is followed by a look whether anything gets through.
+            with page.expect_event("requestfailed", lambda request: "/v1/jobs/" in request.url):
+                gateway.kill()
             wait_for(page, "states.at(-1) === 'stale'")
             progress(stack, job_id, 60)
             report(stack, other, {"type": "job.finished"})  # it ends while nobody can hear it
