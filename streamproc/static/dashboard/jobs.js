@@ -12,7 +12,7 @@ import { virtualList } from "./virtual.js";
 
 const STATUSES = ["running", "queued", "started", "paused", "finished", "failed", "canceled"];
 const FILTERS = ["status", "kind", "q", "label", "worker", "owner", "stalled", "sort"];
-const PAGE = 200;
+const PAGE = 100;
 const REFRESH_MS = 3_000;
 const MOST_FOLLOWED = 200;
 
