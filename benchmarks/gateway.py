@@ -149,8 +149,10 @@ async def requests(run: Stack, figures: Callable[..., None], seconds: float) -> 
         async with loading(empty_url) as load:
             empty = await load.ask("get", "/", 32, seconds) / seconds
     async with loading(run.url) as load:
+        alive = await load.ask("get", "/livez", 32, seconds) / seconds
         answered = await load.ask("get", "/v1/jobs/asked", 32, seconds) / seconds
     figures("empty route, 32 connections", "req/s", empty)
+    figures("GET of /livez, behind all that stands before routes", "req/s", alive)
     figures("GET of a snapshot, 32 connections", "req/s", answered)
     figures("GET of a snapshot / empty route", "x", answered / empty, ">= 0.5")
 
