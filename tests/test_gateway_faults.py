@@ -320,31 +320,41 @@ async def test_a_stream_ends_when_its_time_is_over_and_goes_on_where_it_was(
         assert tail.positions[1:] == sent
 
 
-async def test_streams_end_over_some_time_when_the_gateway_stops(server: Server, namespace: str) -> None:
+async def test_streams_end_some_at_a_time_when_the_gateway_stops(
+    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses, pause, sleep = 0, 0.0123, anyio.sleep
+
+    async def counted(seconds: float) -> None:
+        nonlocal pauses
+        pauses += seconds == pause
+        await sleep(seconds)
+
+    monkeypatch.setattr(fanout, "_DRAIN_STEP_SECONDS", pause)
+    monkeypatch.setattr(anyio, "sleep", counted)
     async with serving_with_projector(server.url, namespace) as service:
         await service.append({"job": "a", "type": "job.started"})
-        ended: list[float] = []
-        begun = 0
+        begun = ended = 0
 
-        async def follow(http: object) -> None:
-            nonlocal begun
+        async def follow() -> None:
+            nonlocal begun, ended
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /v1/jobs/a/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             await reader.readuntil(b"event: snapshot")
             begun += 1
-            rest = await reader.read()
-            assert b"retry: " in rest
-            ended.append(asyncio.get_running_loop().time())
+            assert b"retry: " in await reader.read()
+            ended += 1
             writer.close()
 
-        async with anyio.create_task_group() as tasks, serving(service.config) as http:
-            port = http.base_url.port
-            for _ in range(60):
-                tasks.start_soon(follow, http)
+        async with anyio.create_task_group() as tasks:
+            async with serving(service.config) as http:
+                port = http.base_url.port
+                for _ in range(60):
+                    tasks.start_soon(follow)
 
-            async def all_begun() -> bool:
-                return begun == 60
+                async def all_begun() -> bool:
+                    return begun == 60
 
-            await eventually(all_begun)
-        assert len(ended) == 60
-        assert len({round(moment, 3) for moment in ended}) > 3, "not all in one moment"
+                await eventually(all_begun)
+        assert ended == 60
+        assert pauses == 5
