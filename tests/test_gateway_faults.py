@@ -346,15 +346,14 @@ async def test_streams_end_some_at_a_time_when_the_gateway_stops(
             ended += 1
             writer.close()
 
-        async with anyio.create_task_group() as tasks:
-            async with serving(service.config) as http:
-                port = http.base_url.port
-                for _ in range(60):
-                    tasks.start_soon(follow)
+        async with anyio.create_task_group() as tasks, serving(service.config) as http:
+            port = http.base_url.port
+            for _ in range(60):
+                tasks.start_soon(follow)
 
-                async def all_begun() -> bool:
-                    return begun == 60
+            async def all_begun() -> bool:
+                return begun == 60
 
-                await eventually(all_begun)
+            await eventually(all_begun)
         assert ended == 60
         assert pauses == 5
