@@ -19,8 +19,12 @@ from tests.support.servers import free_port
 
 pytestmark = pytest.mark.anyio
 
+
+def now() -> int:
+    return int(time.time())
+
+
 SECRET = "an issuer's secret of more than 32 bytes"  # noqa: S105
-NOW = int(time.time())
 
 
 def symmetric(secret: str = SECRET, algorithm: str = "HS256") -> str:
@@ -55,9 +59,9 @@ async def test_a_good_token_is_taken_and_bad_ones_are_told_apart(
     head, body, signature = issuer.token().split(".")
     forged = ".".join((head, part(good | {"sub": "eve"}), signature))
     bad = {
-        issuer.token(exp=NOW - 60): "the token has expired",
-        issuer.token(nbf=NOW + 600): "not valid yet",
-        issuer.token(iat=NOW + 600): "not valid yet",
+        issuer.token(exp=now() - 60): "the token has expired",
+        issuer.token(nbf=now() + 600): "not valid yet",
+        issuer.token(iat=now() + 600): "not valid yet",
         issuer.token(aud="another"): "another audience",
         issuer.token(iss="https://evil.example"): "another issuer",
         issuer.token(without="exp"): "the token has no exp",
@@ -97,7 +101,7 @@ async def test_a_secret_serves_where_it_is_named_and_only_by_its_algorithm(
 
 
 async def test_clocks_may_differ_by_the_leeway(server_url: str, namespace: str, tmp_path: Path) -> None:
-    late = jwt.encode(Signer.claims(exp=NOW - 5), SECRET, "HS256")
+    late = jwt.encode(Signer.claims(exp=now() - 5), SECRET, "HS256")
     path = auth_file(tmp_path, symmetric() + "leeway_seconds = 120\n")
     async with open_to(server_url, namespace, path) as http:
         assert (await http.get("/v1/jobs", headers=bearer(late))).status_code == 200
