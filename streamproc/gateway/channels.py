@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from streamproc.gateway import messages
 from streamproc.gateway.estimates import Estimates
-from streamproc.gateway.followers import Events, Follower, Snapshots
+from streamproc.gateway.followers import Events, Follower, Snapshots, at_once
 from streamproc.gateway.messages import Format
 from streamproc.hub import PAGE, Live, Page, Watch
 from streamproc.log import Entry
@@ -85,6 +85,9 @@ class Channel:
             if reader.position == start and entries:
                 form = reader.client.form
                 pieces = self.lines(form, page, entries, live.incarnation)
+                if at_once(pieces) < len(pieces):
+                    reader.client.mark(reader)
+                    continue
                 if reader.client.places is None:  # else the last one gets a number of the client's own
                     if form not in joined:
                         joined[form] = [b"".join(pieces)]

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from streamproc.gateway.channels import Channel
     from streamproc.gateway.clients import Client
 
-__all__ = ["Events", "Follower", "Snapshots"]
+__all__ = ["Events", "Follower", "Snapshots", "at_once"]
 
 _BEHIND_SECONDS: Final = 30.0
+_MOST_BYTES: Final = 512 * 1024
+"""Of events that a client is given at once: so much is held for one that doesn't read them."""
 
 
 class Follower:
@@ -152,10 +154,12 @@ class Events(Follower):
         if not self._reaches(live):
             page = self.channel.watch.page(self.position)
             entries = await page.wait()
-            pieces += self.channel.lines(self.client.form, page, entries, live.incarnation)
-            if entries:
-                self.advance(entries[-1][0].decode())
-            if len(entries) == PAGE:
+            lines = self.channel.lines(self.client.form, page, entries, live.incarnation)
+            count = at_once(lines)
+            pieces += lines[:count]
+            if lines:
+                self.advance(entries[count - 1][0].decode())
+            if count < len(lines) or count == PAGE:
                 self._fall_behind()
                 self.client.mark(self)
                 return pieces
@@ -186,3 +190,13 @@ class Events(Follower):
             self.client.send(pieces)
         else:
             self.client.mark(self)
+
+
+def at_once(lines: list[bytes]) -> int:
+    """How many messages go to a client at once: one at least."""
+    size = 0
+    for count, line in enumerate(lines):
+        size += len(line)
+        if size > _MOST_BYTES and count:
+            return count
+    return len(lines)
