@@ -221,20 +221,20 @@ async def stalled(port: int | None, path: str) -> AsyncIterator[socket.socket]:
 
 def buffered() -> int:
     """The most that is held for one client here."""
-    return max(
+    sizes = (
         each._connection.transport.get_write_buffer_size()  # type: ignore[attr-defined]
         for running in fanouts
         for each in running.clients
     )
+    return max(sizes, default=0)
 
 
 fanouts: list[fanout.Fanout] = []
 
 
-async def test_who_never_reads_is_held_little_delays_nobody_and_is_cut_off(
-    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
+@pytest.fixture
+def kept_fanouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the fan-outs that are made, to look into."""
     made = fanout.Fanout.__init__
 
     def remembered(self: fanout.Fanout, *arguments: object) -> None:
@@ -243,6 +243,12 @@ async def test_who_never_reads_is_held_little_delays_nobody_and_is_cut_off(
 
     fanouts.clear()
     monkeypatch.setattr(fanout.Fanout, "__init__", remembered)
+
+
+async def test_who_never_reads_is_held_little_delays_nobody_and_is_cut_off(
+    server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch, kept_fanouts: None
+) -> None:
+    monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
     async with serving_with_projector(server.url, namespace) as service:
         await service.append({"job": "a", "type": "job.started"})
         port = service.http.base_url.port
@@ -266,6 +272,28 @@ async def test_who_never_reads_is_held_little_delays_nobody_and_is_cut_off(
         assert len(tail.positions) == 302
         assert tail.connections == 1
         assert most < 2**20, "some events, and what the connection buffers; not a page of 5 MB, nor all 15"
+
+
+async def test_a_history_of_large_events_comes_whole_and_little_of_it_is_held_for_who_never_reads(
+    server: Server, namespace: str, kept_fanouts: None
+) -> None:
+    async with serving_with_projector(server.url, namespace) as service:
+        large = {"job": "a", "type": "job.noted", "details": {"large": "x" * 50_000}}
+        for _ in range(6):
+            await service.append(*[large] * 20)
+        await service.append({"job": "a", "type": "job.finished"})
+        port = service.http.base_url.port
+        assert port is not None
+        async with stalled(port, "/v1/jobs/a/stream?events=all"):
+
+            async def held() -> bool:
+                return buffered() > 0
+
+            await eventually(held, what="holding something")
+            tail = Tail(port, "/v1/jobs/a/stream?events=all")
+            await tail.follow()
+            assert len(tail.positions) == 121
+            assert buffered() < 2**20
 
 
 async def test_a_client_that_falls_behind_for_good_is_closed_with_the_token_to_go_on_from(
