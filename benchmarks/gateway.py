@@ -8,11 +8,12 @@ nchan, a fan-out in C, where that is installed. All of it shares the machine.
 import argparse
 import json
 import os
+import socket
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
@@ -176,6 +177,45 @@ async def deliveries(run: Stack, figures: Callable[..., None], seconds: float) -
             figures(f"{CLIENTS:,} clients of one job, {mode}", "msg/s", found["messages"] / took, ">= 40,000")
 
 
+async def never_reading(run: Stack, figures: Callable[..., None], seconds: float) -> None:
+    """A tenth of the clients never reads: what the others get, beside what they get without those."""
+    rates = []
+    for idle in (0, CLIENTS // 10):
+        job = f"unread-{idle}"
+        await run.append(started(job))
+        await run.history(job, 1)
+        path = f"/v1/jobs/{job}/stream?events=all"
+        async with loading(run.url) as load, AsyncExitStack() as opened:
+            await load.ask("follow", [path] * (CLIENTS - CLIENTS // 10))
+            for _ in range(idle):
+                opened.enter_context(mute(run.url, path))
+            await anyio.sleep(0.5)
+            await load.ask("count")
+            before, number, begin = run.memory(), 0, time.perf_counter()
+            while time.perf_counter() - begin < seconds:
+                number += 1
+                await run.append(
+                    progressed(job, number).replace('"message":"', f'"details":{{"text":"{"x" * 4000}"}},"message":"')
+                )
+                await anyio.sleep(0.03)
+            took = time.perf_counter() - begin
+            rates.append((await load.ask("count"))["messages"] / took)
+            grown = (run.memory() - before) / 1024
+    figures("deliveries of 4 KB where 100 of 1,000 never read / where they aren't there", "x", rates[1] / rates[0])
+    figures("memory that the gateway grew by meanwhile", "MiB", grown)
+
+
+@contextmanager
+def mute(url: str, path: str) -> Iterator[None]:
+    """A client that asks and then never reads."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        yield
+
+
 async def nchan(figures: Callable[..., None], seconds: float) -> None:
     rate = await deliveries_of_nchan(loading, CLIENTS, seconds)
     if rate is None:
@@ -265,7 +305,7 @@ async def main(runs: int, seconds: float, rate: int) -> None:
     async with stack() as run:
         about = await report_server(run.client)
     for _ in range(runs):
-        for measured in (requests, deliveries):
+        for measured in (requests, deliveries, never_reading):
             async with stack() as run:
                 await measured(run, figures, seconds)
         await nchan(figures, seconds)
