@@ -85,12 +85,14 @@ class Stack:
 
     Args:
         client: of the Redis server.
+        redis: its URL.
         url: of the gateway.
         pid: of the gateway.
     """
 
-    def __init__(self, client: Redis, keys: Keys, url: str, pid: int) -> None:
+    def __init__(self, client: Redis, redis: str, keys: Keys, url: str, pid: int) -> None:
         self.client = client
+        self.redis = redis
         self.url = url
         self.pid = pid
         self._keys = keys
@@ -129,7 +131,7 @@ async def stack() -> AsyncIterator[Stack]:
         process = await opened.enter_async_context(gateway)
         url = json.loads(await first_line(process))["gateway"]
         client = await opened.enter_async_context(connect(server.url))
-        yield Stack(client, await open_namespace(client, "sp", 16), url, process.pid)
+        yield Stack(client, server.url, await open_namespace(client, "sp", 16), url, process.pid)
 
 
 def started(job: str) -> str:
