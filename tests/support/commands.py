@@ -18,8 +18,9 @@ DEADLINE = 60.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours, without settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STREAMPROC_")}
+    """Ours, without settings of whoever runs the tests, and the size of a terminal that isn't the command's."""
+    foreign = ("STREAMPROC_", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | variables
 
 
