@@ -14,10 +14,10 @@ from typing import Final
 
 import anyio
 
-from streamproc.errors import Fenced, ServerError, ServerUnavailable
 from streamproc.events import Event
 from streamproc.owned import Partition
 from streamproc.projection import Stalls
+from streamproc.rounds import Rounds
 from streamproc.store import Store
 from streamproc.sweeps import Horizon, Sweeps
 from streamproc.wire import encode
@@ -34,15 +34,13 @@ _READ_PER_SECOND: Final = 5000
 
 
 class _Seen:
-    """What is kept of a partition: up to when it is known, which leases end after all later, and what is wrong."""
+    """What is kept of a partition: up to when it is known, and which leases end after all later."""
 
-    __slots__ = ("horizon", "later", "partition", "wrong")
+    __slots__ = ("horizon", "later")
 
-    def __init__(self, partition: Partition) -> None:
-        self.partition = partition
+    def __init__(self) -> None:
         self.horizon = Horizon()
         self.later: dict[bytes, int] = {}
-        self.wrong: str | None = None
 
 
 class Releaser:
@@ -58,7 +56,7 @@ class Releaser:
         self._sweeps = sweeps
         self._store = store
         self._stalls = stalls
-        self._seen: dict[int, _Seen] = {}
+        self._rounds = Rounds(_Seen, "has claims that cannot be looked after")
         self._up_since: int | None = None
 
     async def run(self, partitions: Mapping[int, Partition]) -> None:
@@ -69,29 +67,12 @@ class Releaser:
             ended = await self._sweeps.with_ended_leases([partition.lease.keys for partition in owned])
             for partition in owned:
                 if partition.number in ended:
-                    await self._try(partition)
-            self._seen = {number: seen for number, seen in self._seen.items() if number in partitions}
-
-    async def _try(self, partition: Partition) -> None:
-        wrong = None
-        try:
-            await self.release(partition)
-        except Fenced:
-            return  # its new owner does it
-        except ServerUnavailable:
-            raise
-        except ServerError as error:
-            wrong = str(error)
-        seen = self._seen[partition.number]
-        if wrong is not None and wrong != seen.wrong:
-            _logger.error("partition %d: claims cannot be looked after: %s", partition.number, wrong)
-        seen.wrong = wrong
+                    await self._rounds.attempt(partition, self.release)
+            self._rounds.forget_all_but(partitions)
 
     async def release(self, partition: Partition) -> None:
         """Look once at all claims of a partition that may have ended. Raises `Fenced` where it isn't ours any more."""
-        seen = self._seen.get(partition.number)
-        if seen is None or seen.partition is not partition:
-            seen = self._seen[partition.number] = _Seen(partition)
+        seen = self._rounds.of(partition)
         keys = partition.lease.keys
         now = seen.horizon.now(await self._sweeps.folded(keys))
         if now is None:
@@ -104,17 +85,17 @@ class Releaser:
             wanted = [job for job in jobs if job not in later]
             for first in range(0, len(wanted), _AT_ONCE):
                 part = wanted[first : first + _AT_ONCE]
-                released += await self._look(seen, part, now, later)
+                released += await self._look(partition, part, now, later)
                 await anyio.sleep(len(part) / _READ_PER_SECOND)
         seen.later = later
         if released:
             _logger.info("partition %d: jobs whose workers fell silent: %d", partition.number, released)
 
-    async def _look(self, seen: _Seen, jobs: Sequence[bytes], now: int, later: dict[bytes, int]) -> int:
+    async def _look(self, partition: Partition, jobs: Sequence[bytes], now: int, later: dict[bytes, int]) -> int:
         """Append what becomes of jobs. Returns of how many."""
         if self._up_since is None:
             self._up_since = await self._sweeps.up_since()
-        lease, fields = seen.partition.lease, list(self._stalls.claim_fields)
+        lease, fields = partition.lease, list(self._stalls.claim_fields)
         found = await self._store.load([(lease.keys.state(job.decode()), fields) for job in jobs])
         payloads = []
         for job, values in zip(jobs, found, strict=True):
@@ -124,5 +105,5 @@ class Releaser:
             elif told is not None:
                 later[job] = told
         if payloads:
-            seen.horizon.wait_for = await self._sweeps.append(lease, payloads)
+            self._rounds.of(partition).horizon.wait_for = await self._sweeps.append(lease, payloads)
         return len(payloads)

@@ -21,11 +21,11 @@ from typing import Final
 import anyio
 import msgspec
 
-from streamproc.errors import Fenced, ServerError, ServerUnavailable
 from streamproc.kinds import Kinds
 from streamproc.owned import Partition
 from streamproc.projection import Silence, Stalls
 from streamproc.releaser import Releaser
+from streamproc.rounds import Rounds
 from streamproc.store import Store
 from streamproc.sweeps import Horizon, Sweeps
 from streamproc.wire import encode
@@ -48,15 +48,13 @@ _MOST_DUE: Final = 200_000
 
 
 class _Swept:
-    """What is kept of a partition from sweep to sweep: when jobs are due, up to when it is known, and what is wrong."""
+    """What is kept of a partition from sweep to sweep: when jobs are due, and up to when it is known."""
 
-    __slots__ = ("due", "horizon", "partition", "wrong")
+    __slots__ = ("due", "horizon")
 
-    def __init__(self, partition: Partition) -> None:
-        self.partition = partition
+    def __init__(self) -> None:
         self.due: dict[bytes, int] = {}
         self.horizon = Horizon()
-        self.wrong: str | None = None
 
 
 class Sweeper:
@@ -76,7 +74,7 @@ class Sweeper:
         self._limits: dict[str | None, int] = {kind: round(1000 * seconds) for kind, seconds in limits.items()}
         self._least = min([stalls.least, *self._limits.values()])
         self._kinds = Kinds(store, stalls.learn, _FRESH_SECONDS)
-        self._swept: dict[int, _Swept] = {}
+        self._rounds = Rounds(_Swept, "cannot be swept")
         self._up_since: int | None = None
 
     async def run(self, partitions: Mapping[int, Partition]) -> None:
@@ -90,37 +88,23 @@ class Sweeper:
         while True:
             await anyio.sleep(pause)
             for partition in list(partitions.values()):
-                await self._try(partition)
-            self._swept = {number: swept for number, swept in self._swept.items() if number in partitions}
+                await self._rounds.attempt(partition, self._once)
+            self._rounds.forget_all_but(partitions)
 
-    async def _try(self, partition: Partition) -> None:
-        wrong = None
-        try:
-            await self.sweep(partition)
-            await self.forget_kinds(partition)
-        except Fenced:
-            return  # its new owner sweeps it
-        except ServerUnavailable:
-            raise
-        except ServerError as error:
-            wrong = str(error)
-        swept = self._swept[partition.number]
-        if wrong is not None and wrong != swept.wrong:
-            _logger.error("partition %d cannot be swept: %s", partition.number, wrong)
-        swept.wrong = wrong
+    async def _once(self, partition: Partition) -> None:
+        await self.sweep(partition)
+        await self.forget_kinds(partition)
 
     async def sweep(self, partition: Partition) -> None:
         """Look once at all jobs of a partition that are due. Raises `Fenced` where it isn't ours any more."""
-        swept = self._swept.get(partition.number)
-        if swept is None or swept.partition is not partition:
-            swept = self._swept[partition.number] = _Swept(partition)
+        swept = self._rounds.of(partition)
         keys = partition.lease.keys
         now = swept.horizon.now(await self._sweeps.folded(keys))
         if now is None:
             return
         due: dict[bytes, int] = {}
         stalled = 0
-        room = _MOST_DUE // len(self._swept)
+        room = _MOST_DUE // len(self._rounds)
         for index in self._stalls.indexes:
             listed = await self._sweeps.count(keys, index, now - self._least)
             for at in range(0, listed, _PAGE):
@@ -129,7 +113,7 @@ class Sweeper:
                 due.update(item for item in before if item[1] > now)
                 wanted = [job for job, when in before if when <= now]
                 for first in range(0, len(wanted), _AT_ONCE):
-                    found, told = await self._look(swept, wanted[first : first + _AT_ONCE], now)
+                    found, told = await self._look(partition, wanted[first : first + _AT_ONCE], now)
                     stalled += told
                     if len(due) < room:
                         due.update(found)
@@ -147,9 +131,9 @@ class Sweeper:
             if not await self._sweeps.forget_kinds(partition.lease, stale):
                 return  # all of them are in use again
 
-    async def _look(self, swept: _Swept, jobs: Sequence[bytes], now: int) -> tuple[dict[bytes, int], int]:
+    async def _look(self, partition: Partition, jobs: Sequence[bytes], now: int) -> tuple[dict[bytes, int], int]:
         """Append what is to be said of jobs. Returns when to look at each of them again, and how many have stalled."""
-        lease = swept.partition.lease
+        lease = partition.lease
         if self._up_since is None:
             self._up_since = await self._sweeps.up_since()
         up_since = self._up_since
@@ -168,7 +152,7 @@ class Sweeper:
             else:
                 due[job] = end
         if payloads:
-            swept.horizon.wait_for = await self._sweeps.append(lease, payloads)
+            self._rounds.of(partition).horizon.wait_for = await self._sweeps.append(lease, payloads)
         await anyio.sleep(len(jobs) / _READ_PER_SECOND)
         return due, len(payloads)
 

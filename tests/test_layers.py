@@ -21,6 +21,7 @@ LAYERS = [
         "sse",
         "links",
         "client",
+        "crowd",
         "post",
         "store",
         "ownership",
@@ -37,6 +38,7 @@ LAYERS = [
         "past",
         "folding",
         "owned",
+        "rounds",
         "releaser",
         "sweeper",
         "projector",
@@ -49,7 +51,7 @@ LAYERS = [
     {"access", "demo", "embedded", "cli", "__main__"},
 ]
 ALONE = [
-    {"folding", "owned", "releaser", "sweeper", "projector"},
+    {"folding", "owned", "rounds", "releaser", "sweeper", "projector"},
     {"gathering", "watched", "hub"},
     {"producer", "tqdm", "trackers"},
 ]

@@ -6,62 +6,24 @@ from typing import Any
 
 import msgspec
 import pytest
-from redis.asyncio import Redis
 
 from projections import STALLS
 from streamproc.config import Config
 from streamproc.connection import call, connect, ensure_functions
 from streamproc.errors import Fenced
-from streamproc.keys import Keys
 from streamproc.log import open_namespace
-from streamproc.owned import Partition
-from streamproc.ownership import Ownership
 from streamproc.releaser import Releaser
 from streamproc.store import Store
 from streamproc.sweeps import Folded, Sweeps
+from tests.support.fields import MINUTE, Field, OldServer
 from tests.support.folding import refolded, stored
 from tests.support.running import caught_up, eventually, projecting
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
 
-MINUTE = 60.0
 
-
-class OldServer(Sweeps):
-    """As if the server had been up for long."""
-
-    async def up_since(self) -> int:
-        return 0
-
-
-class Field:
-    """One partition, whose log tells of the past: nobody needs to wait for a lease to end."""
-
-    def __init__(self, client: Redis, keys: Keys, config: Config) -> None:
-        self.client = client
-        self.keys = keys
-        self.config = config
-        self.partition = keys.partitions[0]
-        self.ownership = Ownership(client, keys, 60.0, "me")
-
-    async def past(self, ago: float, job: str, event: str, **fields: Any) -> None:
-        """Append an event as if it had been so many seconds ago. The next one has to be later."""
-        seconds, micros = await self.client.time()
-        payload = json.dumps({"job": job, "type": event} | fields)
-        position = f"{1000 * (seconds + micros / 1e6 - ago):.0f}-*"
-        await call(self.client, "XADD", self.partition.log, position, "e", payload)
-
-    async def fold(self) -> None:
-        """Let a projector fold all that the log holds, and hand over. It doesn't live to release anything."""
-        async with projecting(self.config):
-            await caught_up(self.client, self.keys)
-
-    async def held(self, member: str = "me") -> Partition:
-        lease = await Ownership(self.client, self.keys, 60.0, member).acquire(0)
-        assert lease is not None
-        return Partition(lease)
-
+class Claims(Field):
     def releaser(self, sweeps: Sweeps | None = None) -> Releaser:
         return Releaser(sweeps or OldServer(self.client), Store(self.client, self.keys), STALLS)
 
@@ -73,25 +35,14 @@ class Field:
         await self.ownership.release(held.lease)
         return await self.decisions(before)
 
-    async def decisions(self, after: int = 0) -> list[dict[str, Any]]:
-        """What was appended after so many entries."""
-        entries = await self.client.xrange(self.partition.log)
-        return [json.loads(payload) for _, (_, payload) in entries[after:]]
-
-    async def snapshot(self, job: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.client.hget(self.partition.state(job), "snapshot"))
-        return found
-
 
 @pytest.fixture
-async def field(server: Server, namespace: str) -> AsyncIterator[Field]:
-    config = Config(redis=server.url, namespace=namespace, partitions=1)
-    async with connect(config.redis) as client:
-        await ensure_functions(client)
-        yield Field(client, await open_namespace(client, namespace, 1), config)
+async def field(server: Server, namespace: str) -> AsyncIterator[Claims]:
+    async with Claims.opened(server.url, namespace) as field:
+        yield field
 
 
-async def test_a_claim_ends_when_its_lease_does_and_is_put_off_by_any_word_of_the_worker(field: Field) -> None:
+async def test_a_claim_ends_when_its_lease_does_and_is_put_off_by_any_word_of_the_worker(field: Claims) -> None:
     for job in ("silent", "heard", "short"):
         await field.past(10 * MINUTE, job, "job.queued")
     await field.past(9 * MINUTE, "silent", "job.claimed", worker="w", lease_seconds=300)
@@ -114,7 +65,7 @@ async def test_a_claim_ends_when_its_lease_does_and_is_put_off_by_any_word_of_th
     assert await stored(field.client, field.keys) == await refolded(field.client, field.keys)
 
 
-async def test_the_last_attempt_fails_and_what_was_to_stop_is_canceled(field: Field) -> None:
+async def test_the_last_attempt_fails_and_what_was_to_stop_is_canceled(field: Claims) -> None:
     await field.past(10 * MINUTE, "last", "job.queued", max_attempts=2)
     await field.past(10 * MINUTE, "stop", "job.queued")
     for job in ("last", "stop"):
@@ -131,7 +82,7 @@ async def test_the_last_attempt_fails_and_what_was_to_stop_is_canceled(field: Fi
     assert (stop["status"], stop["requested"]) == ("canceled", None)
 
 
-async def test_a_job_that_does_not_say_how_often_it_may_be_tried_is_tried_twenty_times(field: Field) -> None:
+async def test_a_job_that_does_not_say_how_often_it_may_be_tried_is_tried_twenty_times(field: Claims) -> None:
     for attempt in (19, 20):
         job, ago = f"a{attempt}", 10 * MINUTE - 10 * attempt
         await field.past(ago, job, "job.queued")
@@ -153,7 +104,7 @@ class Later(Sweeps):
         return msgspec.structs.replace(now, now=now.now + self.later)
 
 
-async def test_while_folding_lags_no_lease_ends(field: Field) -> None:
+async def test_while_folding_lags_no_lease_ends(field: Claims) -> None:
     await field.past(10 * MINUTE, "a", "job.queued")
     await field.past(MINUTE, "a", "job.claimed", worker="w", lease_seconds=120)
     await field.fold()
@@ -167,7 +118,7 @@ async def test_while_folding_lags_no_lease_ends(field: Field) -> None:
     assert await field.decisions(before) == []
 
 
-async def test_each_claim_is_ended_once_by_however_many_looks_and_owners(field: Field) -> None:
+async def test_each_claim_is_ended_once_by_however_many_looks_and_owners(field: Claims) -> None:
     await field.past(10 * MINUTE, "a", "job.queued")
     await field.past(9 * MINUTE, "a", "job.claimed", worker="w", lease_seconds=60)
     await field.past(1, "another", "job.noted")
@@ -184,7 +135,7 @@ async def test_each_claim_is_ended_once_by_however_many_looks_and_owners(field: 
     assert len(await field.decisions(before)) == 1
 
 
-async def test_a_stale_owner_takes_no_job_from_anybody(field: Field) -> None:
+async def test_a_stale_owner_takes_no_job_from_anybody(field: Claims) -> None:
     await field.past(10 * MINUTE, "a", "job.queued")
     await field.past(9 * MINUTE, "a", "job.claimed", worker="w", lease_seconds=60)
     await field.fold()
@@ -197,7 +148,7 @@ async def test_a_stale_owner_takes_no_job_from_anybody(field: Field) -> None:
     assert await field.decisions(before) == []
 
 
-async def test_the_time_that_the_server_was_down_is_no_silence_of_a_worker(field: Field) -> None:
+async def test_the_time_that_the_server_was_down_is_no_silence_of_a_worker(field: Claims) -> None:
     class JustUp(Sweeps):
         later = 0
 

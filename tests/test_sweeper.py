@@ -18,58 +18,19 @@ from streamproc.connection import call, connect, ensure_functions
 from streamproc.errors import Fenced, WrongKey
 from streamproc.keys import Keys
 from streamproc.log import open_namespace
-from streamproc.owned import Partition
 from streamproc.ownership import Lease, Ownership
 from streamproc.store import Store
 from streamproc.sweeper import Sweeper
 from streamproc.sweeps import Sweeps
+from tests.support.fields import MINUTE, Field, OldServer
 from tests.support.folding import refolded, stored
-from tests.support.running import caught_up, eventually, projecting
+from tests.support.running import eventually, projecting
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
 
-MINUTE = 60.0
 
-
-class OldServer(Sweeps):
-    """As if the server had been up for long."""
-
-    async def up_since(self) -> int:
-        return 0
-
-
-class Field:
-    """One partition, whose log tells of the past: a sweep needn't wait for silences."""
-
-    def __init__(self, client: Redis, keys: Keys, config: Config) -> None:
-        self.client = client
-        self.keys = keys
-        self.config = config
-        self.partition = keys.partitions[0]
-        self.ownership = Ownership(client, keys, 60.0, "me")
-
-    async def now(self) -> float:
-        """The server's time, in seconds since 1970."""
-        seconds, micros = await self.client.time()
-        return float(seconds + micros / 1e6)
-
-    async def past(self, ago: float, job: str, event: str, **fields: Any) -> None:
-        """Append an event as if it had been so many seconds ago. The next one has to be later."""
-        payload = json.dumps({"job": job, "type": event} | fields)
-        await call(self.client, "XADD", self.partition.log, f"{1000 * (await self.now() - ago):.0f}-*", "e", payload)
-
-    async def fold(self) -> None:
-        """Let a projector fold all that the log holds, and hand over. It doesn't live to sweep."""
-        async with projecting(self.config):
-            await caught_up(self.client, self.keys)
-
-    async def held(self) -> Partition:
-        """The partition, as one that is ours."""
-        lease = await self.ownership.acquire(0)
-        assert lease is not None
-        return Partition(lease)
-
+class Silences(Field):
     def sweeper(self, **limits: float) -> Sweeper:
         return Sweeper(OldServer(self.client), Store(self.client, self.keys), STALLS, limits)
 
@@ -83,13 +44,7 @@ class Field:
 
     async def stalls(self, after: int = 0) -> list[dict[str, Any]]:
         """The decisions in the log, after so many entries."""
-        entries = await self.client.xrange(self.partition.log)
-        events = [json.loads(payload) for _, (_, payload) in entries[after:]]
-        return [event for event in events if event["type"] == "job.stalled"]
-
-    async def snapshot(self, job: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.client.hget(self.partition.state(job), "snapshot"))
-        return found
+        return [event for event in await self.decisions(after) if event["type"] == "job.stalled"]
 
     async def remember(self, kind: str, gaps: list[float], outcome: str = "finished") -> None:
         """Runs of a kind, each with its longest silence in seconds."""
@@ -103,17 +58,15 @@ def _as_array(run: Run) -> list[Any]:
 
 
 @pytest.fixture
-async def field(server: Server, namespace: str) -> AsyncIterator[Field]:
-    config = Config(redis=server.url, namespace=namespace, partitions=1)
-    async with connect(config.redis) as client:
-        await ensure_functions(client)
-        yield Field(client, await open_namespace(client, namespace, 1), config)
+async def field(server: Server, namespace: str) -> AsyncIterator[Silences]:
+    async with Silences.opened(server.url, namespace) as field:
+        yield field
 
 
 # Which silences ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_job_that_has_been_silent_for_too_long_is_stalled_and_one_that_has_not_is_not(field: Field) -> None:
+async def test_a_job_that_has_been_silent_for_too_long_is_stalled_and_one_that_has_not_is_not(field: Silences) -> None:
     await field.past(10 * MINUTE, "started", "job.started")
     await field.past(8 * MINUTE, "silent", "job.progressed", percent=5)
     await field.past(4 * MINUTE, "quiet", "job.progressed", percent=5)
@@ -125,14 +78,14 @@ async def test_a_job_that_has_been_silent_for_too_long_is_stalled_and_one_that_h
     assert await stored(field.client, field.keys) == await refolded(field.client, field.keys)
 
 
-async def test_a_decision_says_how_long_it_was_silent_and_of_which_attempt(field: Field) -> None:
+async def test_a_decision_says_how_long_it_was_silent_and_of_which_attempt(field: Silences) -> None:
     await field.past(8 * MINUTE, "a", "job.started", attempt=3)
     await field.fold()
     [event] = await field.sweep()
     assert (event["attempt"], event["silent_seconds"]) == (3, pytest.approx(8 * MINUTE, abs=30))
 
 
-async def test_a_worker_that_is_gone_is_told_from_one_that_is_stuck(field: Field) -> None:
+async def test_a_worker_that_is_gone_is_told_from_one_that_is_stuck(field: Silences) -> None:
     for job in ("gone", "stuck", "fell silent"):
         job = job.replace(" ", "-")
         await field.past(8 * MINUTE, job, "job.progressed", percent=5)
@@ -149,7 +102,7 @@ async def test_a_worker_that_is_gone_is_told_from_one_that_is_stuck(field: Field
 @pytest.mark.parametrize(
     "last", ["job.queued", "job.released", "job.paused", "job.finished", "job.failed", "job.canceled"]
 )
-async def test_a_job_that_waits_or_has_ended_is_left_alone(field: Field, last: str) -> None:
+async def test_a_job_that_waits_or_has_ended_is_left_alone(field: Silences, last: str) -> None:
     if last != "job.queued":
         await field.past(2 * 60 * MINUTE, "a", "job.progressed")
     await field.past(60 * MINUTE, "a", last)
@@ -158,7 +111,7 @@ async def test_a_job_that_waits_or_has_ended_is_left_alone(field: Field, last: s
 
 
 @pytest.mark.parametrize("last", ["job.resumed", "job.claimed", "job.started"])
-async def test_who_takes_a_job_up_again_gets_the_whole_time(field: Field, last: str) -> None:
+async def test_who_takes_a_job_up_again_gets_the_whole_time(field: Silences, last: str) -> None:
     await field.past(60 * MINUTE, "a", "job.progressed")
     await field.past(59 * MINUTE, "a", "job.released" if last == "job.claimed" else "job.paused")
     await field.past(4 * MINUTE, "a", "job.resumed" if last == "job.started" else last, worker="w")
@@ -166,7 +119,7 @@ async def test_who_takes_a_job_up_again_gets_the_whole_time(field: Field, last: 
     assert await field.sweep() == []
 
 
-async def test_the_runs_of_its_kind_tell_how_long_a_job_may_be_silent(field: Field) -> None:
+async def test_the_runs_of_its_kind_tell_how_long_a_job_may_be_silent(field: Silences) -> None:
     await field.remember("quick", [1.0] * 20)
     await field.remember("slow", [5 * MINUTE] * 20)
     await field.remember("odd", [*[1.0] * 19, 60 * MINUTE])
@@ -183,7 +136,7 @@ async def test_the_runs_of_its_kind_tell_how_long_a_job_may_be_silent(field: Fie
     assert found == {"ten-quick", "ten-odd", "ten-new", "ten-hung", "one-quick", "one-odd", "one-hung"}
 
 
-async def test_a_setting_is_stronger_than_what_was_learned(field: Field) -> None:
+async def test_a_setting_is_stronger_than_what_was_learned(field: Silences) -> None:
     await field.remember("slow", [60 * MINUTE] * 20)
     for kind in ("slow", "other"):
         await field.past(90, kind, "job.started", kind=kind)
@@ -196,7 +149,7 @@ async def test_a_setting_is_stronger_than_what_was_learned(field: Field) -> None
 
 
 @pytest.mark.parametrize("ahead", [-86_400, 86_400], ids=["behind", "ahead"])
-async def test_time_is_the_servers(field: Field, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_is_the_servers(field: Silences, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
     await field.past(10 * MINUTE, "silent", "job.started")
     await field.past(MINUTE, "quiet", "job.started")
     await field.fold()
@@ -210,15 +163,12 @@ async def test_the_time_that_the_server_was_down_is_no_silence(
     own_server: Server, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers were cut off too, and have not had the time to say so."""
-    config = Config(redis=own_server.url, namespace=namespace, partitions=1)
-    async with connect(config.redis) as client:
-        await ensure_functions(client)
-        field = Field(client, await open_namespace(client, namespace, 1), config)
+    async with Silences.opened(own_server.url, namespace) as field:
         await field.past(10 * MINUTE, "a", "job.started")
         await field.fold()
         held = await field.held()
         for seconds, found in ((5 * MINUTE - 30, []), (5 * MINUTE + 30, ["a"])):
-            sweeps = Sweeps(client)
+            sweeps = Sweeps(field.client)
             folded = sweeps.folded
 
             async def later(keys: Any, folded: Any = folded, seconds: float = seconds) -> Any:
@@ -226,7 +176,7 @@ async def test_the_time_that_the_server_was_down_is_no_silence(
                 return msgspec.structs.replace(now, now=now.now + int(1000 * seconds))
 
             monkeypatch.setattr(sweeps, "folded", later)
-            await Sweeper(sweeps, Store(client, field.keys), STALLS, {}).sweep(held)
+            await Sweeper(sweeps, Store(field.client, field.keys), STALLS, {}).sweep(held)
             assert [event["job"] for event in await field.stalls()] == found
 
 
@@ -235,7 +185,7 @@ async def test_the_time_that_the_server_was_down_is_no_silence(
 
 @pytest.mark.parametrize("most_due", [0, 200_000])
 async def test_one_silence_is_told_of_once_by_however_many_sweeps_and_owners(
-    field: Field, most_due: int, monkeypatch: pytest.MonkeyPatch
+    field: Silences, most_due: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper_module, "_MOST_DUE", most_due)
     await field.past(10 * MINUTE, "a", "job.started")
@@ -254,7 +204,7 @@ async def test_one_silence_is_told_of_once_by_however_many_sweeps_and_owners(
     assert len(await field.stalls()) == 1
 
 
-async def test_an_owner_that_has_a_partition_again_sweeps_it_by_its_new_lease(field: Field) -> None:
+async def test_an_owner_that_has_a_partition_again_sweeps_it_by_its_new_lease(field: Silences) -> None:
     sweeper = field.sweeper()
     first = await field.held()
     await sweeper.sweep(first)
@@ -265,7 +215,7 @@ async def test_an_owner_that_has_a_partition_again_sweeps_it_by_its_new_lease(fi
     assert [event["job"] for event in await field.stalls()] == ["a"]
 
 
-async def test_a_job_that_went_on_may_stall_again(field: Field) -> None:
+async def test_a_job_that_went_on_may_stall_again(field: Silences) -> None:
     await field.past(20 * MINUTE, "a", "job.started")
     await field.past(10 * MINUTE, "a", "job.stalled", silent_seconds=10 * MINUTE)
     await field.past(2 * MINUTE, "a", "job.progressed", percent=5)
@@ -275,7 +225,7 @@ async def test_a_job_that_went_on_may_stall_again(field: Field) -> None:
     assert len(await field.sweep(**{"*": 60})) == 1
 
 
-async def test_what_is_not_folded_yet_is_no_silence(field: Field) -> None:
+async def test_what_is_not_folded_yet_is_no_silence(field: Silences) -> None:
     held, sweeper = await field.held(), field.sweeper()
     await sweeper.sweep(held)
 
@@ -294,7 +244,7 @@ async def test_what_is_not_folded_yet_is_no_silence(field: Field) -> None:
     assert [event["job"] for event in await sweep_again()] == ["a"]
 
 
-async def test_a_decision_that_was_overtaken_by_progress_has_no_effect(field: Field) -> None:
+async def test_a_decision_that_was_overtaken_by_progress_has_no_effect(field: Silences) -> None:
     await field.past(10 * MINUTE, "a", "job.progressed", percent=5)
     await field.fold()
     held = await field.held()
@@ -319,7 +269,7 @@ async def test_a_decision_that_was_overtaken_by_progress_has_no_effect(field: Fi
 # Owners ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stale_owner_appends_nothing(field: Field) -> None:
+async def test_a_stale_owner_appends_nothing(field: Silences) -> None:
     await field.past(10 * MINUTE, "a", "job.started")
     await field.fold()
     stale = await field.held()
@@ -359,7 +309,7 @@ async def test_the_step_that_appends_is_fenced_and_whole_on_every_server(any_ser
 # On and on ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_job_is_not_read_again_before_it_can_have_stalled(field: Field) -> None:
+async def test_a_job_is_not_read_again_before_it_can_have_stalled(field: Silences) -> None:
     await field.past(4 * MINUTE, "quiet", "job.started")
     await field.past(3 * MINUTE, "stalled", "job.started")
     await field.past(2 * MINUTE, "stalled", "job.stalled")
@@ -380,7 +330,7 @@ async def test_a_job_is_not_read_again_before_it_can_have_stalled(field: Field) 
 
 
 @pytest.mark.parametrize("most_due", [0, 200_000])
-async def test_all_of_many_jobs_are_looked_at(field: Field, most_due: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_of_many_jobs_are_looked_at(field: Silences, most_due: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_PAGE", 3), ("_AT_ONCE", 2), ("_MOST_DUE", most_due)):
         monkeypatch.setattr(sweeper_module, name, value)
     for number in range(7):
