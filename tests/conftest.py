@@ -1,11 +1,15 @@
 import re
 import secrets
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.servers import Server, debian_redis, embedded_valkey
 from tests.support.stack import Stack, running_stack
+
+if TYPE_CHECKING:
+    from tests.support.browsing import Browser, Chromium, Page
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +35,29 @@ def stack(server_url: str) -> Iterator[Stack]:
     """A projector and a gateway over that server; tests part by the names of their jobs."""
     with running_stack(server_url) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Chromium]":
+    """The browser; it starts once, and tests part by their pages."""
+    from tests.support.browsing import running_chromium  # Playwright may not be installed
+
+    with running_chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def browser(chromium: "Chromium") -> "Iterator[Browser]":
+    with chromium.at_work() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    from tests.support.browsing import opened
+
+    with opened(browser) as page:
+        yield page
 
 
 @pytest.fixture

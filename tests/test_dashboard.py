@@ -1,30 +1,9 @@
 """The dashboard in a real browser: what people see of jobs, live, and when something is wrong."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-
+from tests.support.browsing import Browser, Page, expect, opened, report, says
 from tests.support.stack import Stack, running_stack
-from tests.support.tasks import framework
-
-framework("playwright")
-
-from playwright.sync_api import Browser, Page, expect
-
-from tests.support.browsing import chromium, opened, report, says
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser) as tab:
-        yield tab
 
 
 def progressed(job: str, percent: float, **more: object) -> dict[str, object]:

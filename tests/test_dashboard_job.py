@@ -1,33 +1,12 @@
 """The page of one job in a real browser: all that is known of it, live, and when something is wrong."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-
+from tests.support.browsing import Page, expect, report, says
 from tests.support.processes import Gateway
 from tests.support.stack import Stack
-from tests.support.tasks import framework
-
-framework("playwright")
-
-from playwright.sync_api import Browser, Page, expect
-
-from tests.support.browsing import chromium, opened, report, says
 
 STAGES = [{"name": "Upload"}, {"name": "Parse", "weight": 3}]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser) as tab:
-        yield tab
 
 
 def progressed(job: str, percent: float, **more: object) -> dict[str, object]:

@@ -9,20 +9,13 @@ from typing import Any, Literal
 import httpx
 import msgspec
 import pytest
+from anyio.from_thread import start_blocking_portal
 
+from tests.support.axe import violations
+from tests.support.browsing import PHONE, WIDE, Browser, Page, expect, opened, report, says
+from tests.support.gateways import serving
 from tests.support.identities import auth_file, key_of, toml_key
 from tests.support.stack import Stack, running_stack
-from tests.support.tasks import framework
-
-framework("playwright")
-framework("axe_playwright_python")
-
-from anyio.from_thread import start_blocking_portal
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-
-from tests.support.browsing import PHONE, WIDE, chromium, opened, report, says
-from tests.support.gateways import serving
 
 EVIL = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 NAMES = {
@@ -96,12 +89,6 @@ def work() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def full(server_url: str) -> Iterator[Stack]:
     """A namespace with jobs of all sorts."""
     with running_stack(server_url) as stack:
@@ -135,8 +122,7 @@ def test_no_page_has_what_axe_calls_a_violation_nor_is_wider_than_the_screen(
     for name in PAGES:
         with opened(browser, size, scheme) as page:
             show(page, full, name)
-            found = Axe().run(page)
-            assert found.violations_count == 0, (name, found.generate_report())
+            assert not (found := violations(page)), f"{name}: {found}"
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
             which = "wide" if size == WIDE else "phone"
             page.screenshot(path=screenshots / f"{name}-{scheme}-{which}.png")

@@ -1,19 +1,13 @@
 """Pages as the dialects' users write them, in a real browser: what they call, and how their loops end."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.programs import program
-from tests.support.stack import Stack, running_stack
-from tests.support.tasks import framework
-
-framework("playwright")
-
-from playwright.sync_api import Page, sync_playwright
+from tests.support.browsing import Browser, Page, opened
+from tests.support.stack import Stack
 
 BAR = """
 <!doctype html><title>page</title><p id="bar"></p>
@@ -69,31 +63,13 @@ BAR = """
 """
 
 
-@pytest.fixture(scope="module")
-def pages(server_url: str) -> Iterator[tuple[Page, Stack]]:
-    """A tab of a browser, and a gateway that the page is of."""
-    chromium = program("chromium")
-    with running_stack(server_url) as stack, sync_playwright() as playwright:
-        alone = os.geteuid() == 0  # a sandbox needs somebody else than root
-        browser = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=not alone)
-        page = browser.new_page(bypass_csp=True)
-        page.set_default_timeout(20_000)
-        yield page, stack
-        browser.close()
-
-
 @pytest.fixture
-def page(pages: tuple[Page, Stack]) -> Page:
-    """The page, loaded anew: as the gateway's own, which answers with nothing that is allowed a script."""
-    tab, stack = pages
-    tab.goto(f"{stack.http}/livez")
-    tab.set_content(BAR)
-    return tab
-
-
-@pytest.fixture
-def stack(pages: tuple[Page, Stack]) -> Stack:
-    return pages[1]
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A page as the gateway's own, which answers with nothing that is allowed a script."""
+    with opened(browser, refused=(404,), bypass_csp=True) as page:
+        page.goto(f"{stack.http}/livez")
+        page.set_content(BAR)
+        yield page
 
 
 def report(stack: Stack, job: str, *events: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.pages import MARKUP, Browser, Page, browsing, new_page, put, wait_for
+from tests.support.browsing import MARKUP, PHONE, Browser, Page, opened, put, wait_for
 from tests.support.stack import Stack
 
 SCRIPT = '<script type="module" src="/static/streamproc.js"></script>'
@@ -15,15 +15,9 @@ TEXT = "document.querySelector('job-progress').shadowRoot.textContent"
 ROWS = "[...document.querySelector('job-list').shadowRoot.querySelectorAll('job-progress')]"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with new_page(browser, viewport={"width": 360, "height": 640}) as page:
+    with opened(browser, PHONE, refused=(404,)) as page:
         yield page
 
 

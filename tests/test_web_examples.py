@@ -13,8 +13,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from msgspec.structs import replace
 
+from tests.support.browsing import Page, wait_for
 from tests.support.gateways import serving
-from tests.support.pages import Page, browsing, new_page, wait_for
 from tests.support.programs import absent, program
 from tests.support.stack import Stack
 
@@ -52,12 +52,6 @@ def gateway(stack: Stack, folder: Path, origin: str) -> Iterator[None]:
             path.write_text(path.read_text().replace(GATEWAY, str(http.base_url).rstrip("/")))
         report(stack, 41.25)
         yield
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with browsing() as browser, new_page(browser) as page:
-        yield page
 
 
 def report(stack: Stack, percent: float) -> None:

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from tests.support.browsing import Browser, Page, Request, Route, opened, put, wait_for
 from tests.support.identities import auth_file, bearer, key_of, open_to, toml_key
-from tests.support.pages import Browser, Page, Request, Route, browsing, new_page, put, wait_for
 from tests.support.processes import Gateway
 from tests.support.stack import Stack
 
@@ -28,15 +28,9 @@ FOLLOW_MANY = """async (what) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    with new_page(browser) as page:
+    with opened(browser, refused=(404,)) as page:
         put(page, stack.http)
         yield page
 
@@ -81,7 +75,7 @@ def test_a_page_that_follows_no_longer_is_told_nothing(page: Page, stack: Stack,
 def test_a_page_catches_up_after_the_gateway_was_killed(browser: Browser, stack: Stack, job_id: str) -> None:
     gateway = Gateway(stack.redis, stack.namespace).start()
     try:
-        with new_page(browser) as page:
+        with opened(browser, refused=(404,)) as page:
             put(page, gateway.url)
             progress(stack, job_id, 10)
             other = f"{job_id}-2"
@@ -135,7 +129,7 @@ def test_a_page_polls_where_streams_are_blocked(page: Page, stack: Stack, job_id
 
 
 def test_a_stream_that_is_held_back_is_taken_for_blocked(browser: Browser, stack: Stack, job_id: str) -> None:
-    with new_page(browser) as page:
+    with opened(browser, refused=(404,)) as page:
         page.clock.install()
         put(page, stack.http)
         held: list[Route] = []
@@ -220,8 +214,8 @@ def test_a_filter_is_polled_where_streams_are_blocked(page: Page, stack: Stack, 
 ASK = """async () => {
   const {connect, Problem} = await import("/static/streamproc.js");
   const told = [];
-  for (const url of [location.origin, "http://127.0.0.1:1"]) {
-    const error = await connect(url).get("/v1/jobs/nope").catch((error) => error);
+  for (const path of ["/v1/jobs/nope", "/v1/cut-off"]) {
+    const error = await connect().get(path).catch((error) => error);
     told.push([error instanceof Problem, error.status, error.problem?.type]);
   }
   return told;
@@ -229,6 +223,7 @@ ASK = """async () => {
 
 
 def test_refusals_tell_what_is_wrong(page: Page) -> None:
+    page.route("**/v1/cut-off", lambda route: route.abort())
     assert page.evaluate(ASK) == [[True, 404, "urn:streamproc:problem:unknown-job"], [True, 0, None]]
 
 
@@ -259,7 +254,7 @@ def test_a_page_says_who_it_is(browser: Browser, stack: Stack, guarded_url: str,
     stack.wait_for(job_id, percent=10)
     key = key_of("reader")
     shared = httpx.post(f"{guarded_url}/v1/jobs/{job_id}/share", headers=bearer(key)).json()["share"]
-    with new_page(browser) as page:
+    with opened(browser, refused=(404,)) as page:
         put(page, guarded_url)
         page.evaluate(f"([key, share]) => {{ window.who = {WHO[who]}; }}", [key, shared])
         page.evaluate(FOLLOW.replace("async ([job, who])", "async ([job])"), [job_id])
@@ -269,7 +264,7 @@ def test_a_page_says_who_it_is(browser: Browser, stack: Stack, guarded_url: str,
 
 
 def test_a_page_that_may_not_see_a_job_is_told_why(browser: Browser, guarded_url: str, job_id: str) -> None:
-    with new_page(browser) as page:
+    with opened(browser, refused=(401,)) as page:
         put(page, guarded_url)
         page.evaluate(
             """async (job) => {
