@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from streamproc.errors import InvalidPosition
 
-__all__ = ["START", "Token", "check", "key", "millis", "parse_rfc3339", "parse_token", "rfc3339"]
+__all__ = ["END", "START", "Token", "check", "key", "millis", "parse_rfc3339", "parse_token", "rfc3339"]
 
 START = "0-0"
 """The position before every event."""
+END = f"{2**64 - 1}-{2**64 - 1}"
+"""The position after every event."""
 
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})")
 _TOKEN = re.compile(r"([0-9a-f]{1,32})\.([0-9-]{3,41})")

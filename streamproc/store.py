@@ -259,6 +259,12 @@ class Store:
         """Up to `count` entries of a job's history after a position: `e` is the payload, `mark` the mark."""
         return await stream_range(self._client, self._keys.of(job).events(job), after, count)
 
+    async def history_before(self, job: str, before: str, count: int) -> Sequence[Entry]:
+        """The same before a position, the newest first."""
+        name = self._keys.of(job).events(job)
+        entries: list[Entry] = await call(self._client, "XREVRANGE", name, f"({before}", "-", "COUNT", count)
+        return entries
+
     async def history_length(self, job: str) -> int:
         """How many entries a job's history has."""
         length: int = await call(self._client, "XLEN", self._keys.of(job).events(job))

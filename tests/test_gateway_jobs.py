@@ -49,7 +49,7 @@ async def test_an_unchanged_snapshot_is_not_sent_again(service: Service) -> None
 
 async def test_an_unknown_job_is_a_problem_404(service: Service) -> None:
     for job in ("unknown", "a%20b", "{1}", "x" * 201):
-        for path in ("", "/units", "/events", "/stream"):
+        for path in ("", "/units", "/events", "/attempts", "/stream"):
             response = await service.http.get(f"/v1/jobs/{job}{path}")
             assert response.status_code == 404
             assert response.headers["content-type"] == "application/problem+json"
@@ -153,6 +153,31 @@ async def test_a_history_is_paged_and_its_last_position_goes_on(service: Service
     assert [event["mark"] for event in events] == [None] * 5 + ["duplicate"]
     assert events[3]["event"] == {"job": "a", "type": "job.noted", "x": 3, "src": "s", "seq": 3}
     assert events[0]["time"].endswith("Z")
+
+
+async def test_a_history_is_read_backwards_too(service: Service) -> None:
+    positions = await service.append(*({"job": "a", "type": "job.noted", "x": number} for number in range(5)))
+    first = (await service.http.get("/v1/jobs/a/events?sort=-position&limit=3")).json()
+    rest = (await service.http.get("/v1/jobs/a/events?sort=-position", params={"after": first["next"]})).json()
+    assert [event["position"] for event in first["events"] + rest["events"]] == positions[::-1]
+    assert (first["next"], rest["next"]) == (positions[2], None)
+    response = await service.http.get("/v1/jobs/a/events?sort=-position", headers={"accept": "application/x-ndjson"})
+    assert [line["position"] for line in lines(response.text)] == positions[::-1]
+    assert (await service.http.get("/v1/jobs/a/events?sort=time")).status_code == 400
+
+
+async def test_attempts_are_told_with_how_they_ended(service: Service) -> None:
+    await service.append({"job": "a", "type": "job.queued"})
+    assert (await service.http.get("/v1/jobs/a/attempts")).json() == {"attempts": []}
+    error = {"type": "ValueError", "detail": "no date"}
+    await service.append(
+        {"job": "a", "type": "job.started", "worker": "w1"},
+        {"job": "a", "type": "job.failed", "error": error},
+        {"job": "a", "type": "job.started", "worker": "w2", "attempt": 2},
+    )
+    first, second = (await service.http.get("/v1/jobs/a/attempts")).json()["attempts"]
+    assert (first["attempt"], first["worker"], first["status"], first["error"]) == (1, "w1", "failed", error)
+    assert (second["attempt"], second["worker"], second["status"]) == (2, "w2", None)
 
 
 async def test_a_whole_history_comes_as_lines(service: Service) -> None:

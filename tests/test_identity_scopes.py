@@ -101,7 +101,7 @@ async def test_a_job_outside_of_the_limits_is_not_there(server_url: str, namespa
                         told.append((name, served.method, served.path, found))
         assert not told
         for name in limits:
-            for path_ in ("", "/units", "/events", "/stream"):
+            for path_ in ("", "/units", "/events", "/attempts", "/stream"):
                 async with http.stream("GET", f"/v1/jobs/mine-1{path_}", headers=bearer(key_of(name))) as response:
                     assert response.status_code == 200, (name, path_)
 

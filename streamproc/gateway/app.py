@@ -16,7 +16,7 @@ from streamproc.gateway.dialects import progress, status, tasks
 from streamproc.gateway.guards import guards
 from streamproc.gateway.headers import Secured
 from streamproc.gateway.health import livez, readyz
-from streamproc.gateway.history import get_events, get_log
+from streamproc.gateway.history import get_attempts, get_events, get_log
 from streamproc.gateway.identity.routes import delete_session, post_session, post_share, post_ticket
 from streamproc.gateway.ingest import post_events
 from streamproc.gateway.jobs import get_job, get_units
@@ -25,6 +25,7 @@ from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.live import Streams
 from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
+from streamproc.gateway.past import get_estimates
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, get_page, get_style
 from streamproc.gateway.routes import Served
@@ -42,6 +43,8 @@ ROUTES: Final = (
     Served("GET", "/v1/jobs/{job}", get_job, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/units", get_units, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/attempts", get_attempts, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/estimates", get_estimates, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
     Served("GET", "/v1/stream", get_many, "jobs:read"),
     Served("WS", "/v1/ws", get_socket, "jobs:read"),

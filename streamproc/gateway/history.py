@@ -14,15 +14,15 @@ from streamproc.gateway.cloudevents import cloud_event
 from streamproc.gateway.identity import Identity, check_seen, identity_of, sees
 from streamproc.gateway.lines import event_line, one_line, time_of
 from streamproc.gateway.paging import splice
-from streamproc.gateway.parameters import accepts, accepts_ndjson, after, job_of, limit, whole
+from streamproc.gateway.parameters import accepts, accepts_ndjson, after, choice, job_of, limit, whole
 from streamproc.gateway.problems import Problem
 from streamproc.gateway.streaming import Streaming, Write
 from streamproc.log import Entry
-from streamproc.position import START, Token, key
+from streamproc.position import END, START, Token, key
 from streamproc.store import Store
 from streamproc.wire import decode
 
-__all__ = ["PAGE", "get_events", "get_log"]
+__all__ = ["PAGE", "get_attempts", "get_events", "get_log"]
 
 PAGE: Final = 100
 """Entries that are in memory at once for one client: 6.4 MB, if all of them are as large as may be."""
@@ -30,6 +30,8 @@ _PAGE_BYTES: Final = 512 * 1024
 _MOST_ENTRIES: Final = 2000
 """Where entries are small, so many; then a replay isn't one of round trips."""
 _NDJSON: Final = "application/x-ndjson"
+_ORDERS: Final = ("position", "-position")
+_NO_ATTEMPTS: Final = b'{"attempts":[]}'
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Read = Callable[[str, int], Awaitable[Sequence[Entry]]]
@@ -37,7 +39,10 @@ Choose = Callable[[Sequence[Entry]], Awaitable[Sequence[Entry]]]
 
 
 async def get_events(request: Request) -> Response:
-    """A job's history: a page of it, or by ``Accept`` all of it, one line an event; as CloudEvents too."""
+    """A job's history: a page of it, or by ``Accept`` all of it, one line an event; as CloudEvents too.
+
+    Sorted by ``-position`` the newest comes first.
+    """
     backend: Backend = request.app.state.backend
     store = backend.get().store
     job, most, token = job_of(request), limit(request, default=100, most=1000), after(request)
@@ -45,10 +50,11 @@ async def get_events(request: Request) -> Response:
     check_seen(request, job, snapshot)
     if snapshot is None:
         raise UnknownJob(f"there is no job {job}")
-    start = _start(token, incarnation)
+    backwards = choice(request, "sort", _ORDERS) == _ORDERS[1]
+    start = _start(token, incarnation, END if backwards else START)
 
     async def read(position: str, count: int) -> Sequence[Entry]:
-        return await store.history(job, position, count)
+        return await (store.history_before if backwards else store.history)(job, position, count)
 
     as_cloud_events = accepts(request, cloudevents.STRUCTURED)
     if as_cloud_events or accepts_ndjson(request):
@@ -61,16 +67,28 @@ async def get_events(request: Request) -> Response:
     page = found[:most]
     following = page[-1][0].decode() if len(found) > most else None
     if accepts(request, cloudevents.BATCH):
-        headers = (
-            {} if following is None else {"link": f'<{request.url.path}?after={following}&limit={most}>; rel="next"'}
-        )
+        sort = f"&sort={_ORDERS[1]}" if backwards else ""
+        link = f'<{request.url.path}?after={following}&limit={most}{sort}>; rel="next"'
+        headers = {} if following is None else {"link": link}
         return Response(b"[%b]" % b",".join(map(cloud_event, page)), 200, headers, cloudevents.BATCH)
     return Response(splice("events", [event_line(entry) for entry in page], following), media_type="application/json")
 
 
-def _start(token: Token | None, incarnation: str) -> str:
+async def get_attempts(request: Request) -> Response:
+    """A job's attempts, the oldest first; none of one that nobody has begun."""
+    store = request.app.state.backend.get().store
+    job = job_of(request)
+    snapshot = await store.snapshot(job)
+    check_seen(request, job, snapshot)
+    if snapshot is None:
+        raise UnknownJob(f"there is no job {job}")
+    body = await store.field(job, "attempts") or _NO_ATTEMPTS
+    return Response(body, 200, {"cache-control": "no-cache"}, "application/json")
+
+
+def _start(token: Token | None, incarnation: str, first: str) -> str:
     if token is None:
-        return START
+        return first
     if token.incarnation and token.incarnation != incarnation:
         raise Problem(410, "position-gone", f"after: {token} is of a log that is gone; begin anew", parameter="after")
     return token.position

@@ -113,10 +113,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="The history of a job",
         about="A page; or by `Accept` all of it: `application/x-ndjson` is one event a line, "
         "`application/cloudevents+json` one CloudEvent a line; `application/cloudevents-batch+json` a page of those.",
-        takes=("after", "limit of events"),
+        takes=("after", "limit of events", "sort of events"),
         answers={
             200: Answer(
-                "Events in the order of the log.",
+                "Events in the order of the log, or the newest first.",
                 {
                     **page("events", "HistoryEvent"),
                     **_lines("HistoryEvent"),
@@ -124,6 +124,27 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 },
                 ("Link",),
             )
+        },
+        refusals=(400, 404, 410),
+    ),
+    ("GET", "/v1/jobs/{job}/attempts"): Operation(
+        tag="Jobs",
+        name="list_attempts",
+        summary="The attempts at a job",
+        about="The oldest first; the newest 1,000 where there were more.",
+        answers={200: json_answer("All of them.", "Attempts")},
+        refusals=(404,),
+    ),
+    ("GET", "/v1/jobs/{job}/estimates"): Operation(
+        tag="Jobs",
+        name="list_estimates",
+        summary="The way of a job, and what was estimated on it",
+        about="Some moments from its creation to where it is, or with `at` was: half of them even in time, the others "
+        "even in events. Each has the estimate as it was then, by the runs of its kind that had ended before.",
+        takes=("at", "points", "If-None-Match"),
+        answers={
+            200: json_answer("The moments, the oldest first.", "Estimates", "ETag"),
+            304: Answer("The client has it.", {}, ("ETag",)),
         },
         refusals=(400, 404, 410),
     ),

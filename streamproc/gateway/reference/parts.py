@@ -92,6 +92,11 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
     "limit": _query("limit", "How many a page has at most.", _whole(1, 500, 50)),
     "limit of events": _query("limit", "How many a page has at most.", _whole(1, 1000, 100)),
     "cursor": _query("cursor", "Where the page begins: `next` of the one before.", {"type": "string"}),
+    "sort of events": _query(
+        "sort",
+        "With a minus the newest comes first, and `after` and `next` go on to what is older.",
+        {"type": "string", "enum": ["position", "-position"], "default": "position"},
+    ),
     "after": _query("after", "Only what comes after this position or resume token.", _PLACE),
     "offset": _query(
         "offset", "How many to pass over.", {"type": "integer", "minimum": 0, "maximum": MOST_OFFSET, "default": 0}
@@ -123,6 +128,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
         "The job as it was at this time or position.",
         {"type": "string", "examples": ["2026-11-21T18:33:20Z", "1763750000000-3"]},
     ),
+    "points": _query("points", "How many moments at most.", _whole(2, 1000, 200)),
     "events": _query("events", "Every event, instead of the newest snapshot.", {"type": "string", "enum": ["all"]}),
     "job": _query(
         "job", "The jobs to follow, instead of a filter.", {"type": "array", "items": JOB_ID, "maxItems": 200}

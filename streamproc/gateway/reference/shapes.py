@@ -72,6 +72,23 @@ class HistoryEvent(Struct):
     event: dict[str, Any]
 
 
+class Attempt(Struct):
+    """An attempt at a job. One without `status` goes on, or was given up without a word."""
+
+    attempt: int
+    worker: str | None
+    started_at: str | None
+    finished_at: str | None
+    status: Literal["finished", "failed", "canceled"] | None
+    error: Error | None
+
+
+class Attempts(Struct):
+    """The attempts at a job, the oldest first."""
+
+    attempts: list[Attempt]
+
+
 class LoggedEvent(Struct):
     """An entry of the log. One that is no JSON is shown as text, in `raw`."""
 
@@ -194,8 +211,8 @@ _ASKED = (
 )  # fmt: skip
 """What clients send: what has a default may be left out."""
 _TOLD = (
-    Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, ActiveJobs, NotFoldedYet,
-    Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, System, DeadLetter, Link, Ticket,
+    Problem, BadEvent, Appended, AppendedEvents, Accepted, HistoryEvent, LoggedEvent, Attempts, ActiveJobs,
+    NotFoldedYet, Reset, End, Closed, Names, Named, Done, Pong, Refused, Live, Ready, System, DeadLetter, Link, Ticket,
     *dialect_shapes.TOLD,
 )  # fmt: skip
 
@@ -221,6 +238,7 @@ def schemas(served: Sequence[type[Struct]]) -> dict[str, Schema]:
     event["properties"]["job"] = JOB_ID
     event["properties"]["type"]["not"] = {"enum": sorted(DECISIONS)}
     found["Claimed"] = _claimed()
+    found["Estimates"] = _estimates()
     found["Kind"] = {"allOf": [ref("ActiveJobs"), ref("Summary")]}
     found["KindDetails"] = {"allOf": [ref("ActiveJobs"), ref("Details")]}
     return dict(sorted(found.items()))
@@ -278,3 +296,9 @@ def _claimed() -> Schema:
         "expires_at": {"type": "string", "format": "date-time"},
     }
     return {"title": "Claimed", "type": "object", "properties": fields, "required": list(fields)}
+
+
+def _estimates() -> Schema:
+    """The way of a job, likewise."""
+    moments = {"type": "array", "items": ref("Moment")}
+    return {"title": "Estimates", "type": "object", "properties": {"estimates": moments}, "required": ["estimates"]}
