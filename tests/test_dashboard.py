@@ -82,26 +82,3 @@ def test_five_thousand_jobs_scroll_to_the_last(browser: Browser, server_url: str
             arg="[aria-posinset='5000']",
         )
         assert page.locator(".row").count() < 60
-
-
-def test_dead_letters_are_told_with_their_reason(page: Page, stack: Stack) -> None:
-    stack.log.client.xadd(f"{stack.namespace}:{{1}}:log", {"e": "<img src=x onerror=alert(1)>"})
-    page.goto(f"{stack.http}/#/system")
-    says(page, "details", "is not JSON")
-    page.click("summary")
-    says(page, "details pre", "<img src=x onerror=alert(1)>")
-    says(page, ".wide", "Owner")
-
-
-def test_a_slow_job_is_told_by_what_its_kind_took(page: Page, stack: Stack, job_id: str) -> None:
-    kind = f"slow {job_id}"[:256]
-    for run in range(3):
-        done = f"{job_id}-{run}"
-        report(stack, {"job": done, "type": "job.started", "kind": kind}, {"job": done, "type": "job.finished"})
-    report(stack, {"job": job_id, "type": "job.started", "kind": kind})
-    page.goto(f"{stack.http}/#/slow")
-    says(page, "section:has(h2:text-is('Slow')) .row", job_id)
-    page.goto(f"{stack.http}/#/kinds")
-    page.click(f"text={kind}")
-    says(page, ".figures", "p90 held")
-    expect(page.locator(".chart canvas")).to_be_visible()
