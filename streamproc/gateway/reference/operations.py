@@ -135,19 +135,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: json_answer("All of them.", "Attempts")},
         refusals=(404,),
     ),
-    ("GET", "/v1/jobs/{job}/estimates"): Operation(
-        tag="Jobs",
-        name="list_estimates",
-        summary="The way of a job, and what was estimated on it",
-        about="Some moments from its creation to where it is, or with `at` was: half of them even in time, the others "
-        "even in events. Each has the estimate as it was then, by the runs of its kind that had ended before.",
-        takes=("at", "points", "If-None-Match"),
-        answers={
-            200: json_answer("The moments, the oldest first.", "Estimates", "ETag"),
-            304: Answer("The client has it.", {}, ("ETag",)),
-        },
-        refusals=(400, 404, 410),
-    ),
     ("GET", "/v1/jobs/{job}/stream"): Operation(
         tag="Live",
         name="stream_job",

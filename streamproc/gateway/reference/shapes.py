@@ -238,7 +238,6 @@ def schemas(served: Sequence[type[Struct]]) -> dict[str, Schema]:
     event["properties"]["job"] = JOB_ID
     event["properties"]["type"]["not"] = {"enum": sorted(DECISIONS)}
     found["Claimed"] = _claimed()
-    found["Estimates"] = _estimates()
     found["Kind"] = {"allOf": [ref("ActiveJobs"), ref("Summary")]}
     found["KindDetails"] = {"allOf": [ref("ActiveJobs"), ref("Details")]}
     return dict(sorted(found.items()))
@@ -296,9 +295,3 @@ def _claimed() -> Schema:
         "expires_at": {"type": "string", "format": "date-time"},
     }
     return {"title": "Claimed", "type": "object", "properties": fields, "required": list(fields)}
-
-
-def _estimates() -> Schema:
-    """The way of a job, likewise."""
-    moments = {"type": "array", "items": ref("Moment")}
-    return {"title": "Estimates", "type": "object", "properties": {"estimates": moments}, "required": ["estimates"]}
