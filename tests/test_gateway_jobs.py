@@ -158,7 +158,7 @@ async def test_a_history_is_paged_and_its_last_position_goes_on(service: Service
 async def test_a_history_is_read_backwards_too(service: Service) -> None:
     positions = await service.append(*({"job": "a", "type": "job.noted", "x": number} for number in range(5)))
     first = (await service.http.get("/v1/jobs/a/events?sort=-position&limit=3")).json()
-    rest = (await service.http.get("/v1/jobs/a/events?sort=-position", params={"after": first["next"]})).json()
+    rest = (await service.http.get(f"/v1/jobs/a/events?sort=-position&after={first['next']}")).json()
     assert [event["position"] for event in first["events"] + rest["events"]] == positions[::-1]
     assert (first["next"], rest["next"]) == (positions[2], None)
     response = await service.http.get("/v1/jobs/a/events?sort=-position", headers={"accept": "application/x-ndjson"})
