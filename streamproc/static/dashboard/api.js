@@ -1,6 +1,6 @@
 /** The gateway, as this page asks it. */
 
-import { connect } from "/static/client.js";
+import { connect } from "../client.js";
 import { setClock } from "./format.js";
 
 export const client = connect(location.origin);

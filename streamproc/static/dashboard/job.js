@@ -1,6 +1,6 @@
 /** A job: how it stands, live or as it was at any moment, and all that is known of it. */
 
-import { connect } from "/static/client.js";
+import { connect } from "../client.js";
 import { actions } from "./actions.js";
 import { client, jobPath } from "./api.js";
 import { badge, bar } from "./bar.js";
