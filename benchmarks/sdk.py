@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 import streamproc
 from benchmarks.report import Figure, machine, print_report
 from benchmarks.server import fresh_server
-from projections import ESTIMATOR, SNAPSHOT
+from projections import ESTIMATOR, PAST
 from streamproc import gateway
 from streamproc.config import Config
 from streamproc.connection import connect
@@ -147,7 +147,7 @@ async def run_gateway(url: str, tasks: TaskGroup, stop: anyio.Event) -> str:
         listening.set()
 
     async def serve() -> None:
-        await gateway.serve(Config(redis=url, port=0), ESTIMATOR, SNAPSHOT, stop=stop, started=started)
+        await gateway.serve(Config(redis=url, port=0), ESTIMATOR, PAST, stop=stop, started=started)
 
     tasks.start_soon(serve)
     await listening.wait()

@@ -1,10 +1,10 @@
 """Estimates as they are served: in the snapshot's own bytes, where its path is stored."""
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from math import exp, log
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ from projections.summary import Details, Quantiles, Summary, details, quantile, 
 from streamproc.events import Error
 from streamproc.projection import parse_rfc3339, rfc3339
 
-__all__ = ["Estimator", "Job", "Last", "Learned", "Shown", "steady"]
+__all__ = ["Estimator", "Job", "Last", "Learned", "Moment", "Shown", "steady"]
 
 _TOLERANCE_MS: Final = 2000.0
 _TOLERANCE: Final = 0.05
@@ -58,6 +58,7 @@ class Last(Struct, frozen=True):
 
 class _Stored(Facts, frozen=True):
     eta: Path | None = None
+    attempt: int = 1
     created_at: str | None = None
 
 
@@ -76,13 +77,26 @@ class Eta(Struct, frozen=True):
     start_at: Instants | None = None
 
 
+Status = Literal["queued", "started", "running", "paused", "finished", "failed", "canceled"]
+
+
 class Job(JobSnapshot):
     """A job as it is served. Times are RFC 3339 in UTC; what isn't known is null."""
 
-    status: Literal["queued", "started", "running", "paused", "finished", "failed", "canceled"] = "queued"
+    status: Status = "queued"
     requested: Literal["pause", "resume", "cancel"] | None = None
     error: Error | None = None
     eta: Eta | None = None
+
+
+class Moment(Struct, frozen=True):
+    """A moment of a job: how far it was, and what was estimated then."""
+
+    at: str
+    status: Status
+    attempt: int
+    percent: float | None
+    eta: Eta | None
 
 
 _decode = msgspec.json.Decoder(_Stored).decode
@@ -94,21 +108,21 @@ _FINAL: Final = frozenset({"finished", "failed", "canceled"})
 class Estimator:
     """Puts estimates into snapshots. It keeps nothing; see `streamproc.projection.Estimator`."""
 
-    shapes: tuple[type[Struct], ...] = (Job, Unit, Summary, Details)
+    shapes: tuple[type[Struct], ...] = (Job, Unit, Moment, Summary, Details)
 
     def kind(self, snapshot: bytes) -> str | None:
         """The kind whose runs the estimate of a snapshot needs, if any."""
         facts = _read(snapshot)
         return None if facts is None or facts.status in _FINAL else facts.kind
 
-    def learn(self, runs: Sequence[bytes]) -> Learned:
-        """What runs of a kind teach, the oldest first."""
-        kind, waits = Kind(), []
+    def learn(self, runs: Sequence[bytes], known: Learned | None = None) -> Learned:
+        """What runs of a kind teach, the oldest first; `known` is what earlier ones taught, and becomes this."""
+        learned = known or Learned(Kind(), [])
         for each in runs:
             run = _decode_run(each)
-            kind.learn(run)
-            waits.append(run.waited)
-        return Learned(kind, sorted(waits))
+            learned.kind.learn(run)
+            insort(learned.waits, run.waited)
+        return learned
 
     def summary(self, runs: Sequence[tuple[int, bytes]]) -> Summary:
         """What is told of every kind."""
@@ -137,11 +151,33 @@ class Estimator:
         facts = _read(snapshot)
         if facts is None or facts.status in _FINAL:
             return snapshot, None
-        found = estimate(facts, facts.eta or Path(), None if learned is None else learned.kind, now)
-        shown = steady(found, now, None if last is None else last.shown)
-        start_at = _start(facts, learned.waits, now) if found.reason == "queued" and learned is not None else None
-        eta = _encode(_eta(found, shown, now, start_at))
+        told, shown = _told(facts, learned, now, None if last is None else last.shown)
+        eta = _encode(told)
         return _spliced(snapshot, eta), Last(now, _status(snapshot), eta, shown)
+
+    def moment(
+        self, snapshot: bytes, learned: Learned | None, now: int, last: Shown | None
+    ) -> tuple[Moment | None, Shown | None]:
+        """What is told of a past moment of a job, by what was stored of it then.
+
+        Args:
+            learned: what `learn` made of the runs of its kind that had ended.
+            now: the moment, in ms since 1970.
+            last: what came back for the moment before.
+        """
+        facts = _read(snapshot)
+        if facts is None:
+            return None, last
+        told, shown = (None, None) if facts.status in _FINAL else _told(facts, learned, now, last)
+        return Moment(rfc3339(now), cast("Status", facts.status), facts.attempt, facts.percent, told), shown
+
+
+def _told(facts: _Stored, learned: Learned | None, now: int, last: Shown | None) -> tuple[Eta, Shown | None]:
+    """The estimate of a job that goes on, and the instants in it."""
+    found = estimate(facts, facts.eta or Path(), None if learned is None else learned.kind, now)
+    shown = steady(found, now, last)
+    start_at = _start(facts, learned.waits, now) if found.reason == "queued" and learned is not None else None
+    return _eta(found, shown, now, start_at), shown
 
 
 def _spliced(snapshot: bytes, eta: bytes) -> bytes:

@@ -40,7 +40,7 @@ async def open_client(url: str, namespace: str = "sp") -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def _private_gateway(config: Config) -> AsyncIterator[Client]:
-    from projections import ESTIMATOR, SNAPSHOT
+    from projections import ESTIMATOR, PAST
     from streamproc import gateway
     from streamproc.inspection import inspecting
 
@@ -52,7 +52,7 @@ async def _private_gateway(config: Config) -> AsyncIterator[Client]:
         uds = str(Path(folder) / "gateway")
 
         async def serve() -> None:
-            await gateway.serve(config, ESTIMATOR, SNAPSHOT, stop=stop, started=lambda _: listening.set(), uds=uds)
+            await gateway.serve(config, ESTIMATOR, PAST, stop=stop, started=lambda _: listening.set(), uds=uds)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve)

@@ -117,7 +117,8 @@ class Estimator(Protocol):
     """What a gateway needs to serve estimates. It knows nothing of projections; this is chosen with them.
 
     Args:
-        shapes: the types of what is served: `Job`, `Unit`, `Summary` and `Details`, for the documents that tell of it.
+        shapes: the types of what is served: `Job`, `Unit`, `Moment`, `Summary` and `Details`, for the documents that
+            tell of it.
     """
 
     shapes: tuple[type[Struct], ...]
@@ -125,8 +126,8 @@ class Estimator(Protocol):
     def kind(self, snapshot: bytes) -> str | None:
         """The kind whose runs the estimate of a stored snapshot needs, if any."""
 
-    def learn(self, runs: Sequence[bytes]) -> Any:
-        """What runs of a kind teach, the oldest first."""
+    def learn(self, runs: Sequence[bytes], known: Any = None) -> Any:
+        """What runs of a kind teach, the oldest first; `known` is what earlier ones taught, and becomes this."""
 
     def summary(self, runs: Sequence[tuple[int, bytes]]) -> Struct:
         """What is told of every kind: of its runs, each with when it ended in ms since 1970, the oldest first."""
@@ -144,6 +145,16 @@ class Estimator(Protocol):
             learned: what `learn` made of its kind's runs; None where it has no kind.
             now: the server's time, in ms since 1970.
             last: what came back when the job was served last, or None.
+        """
+
+    def moment(self, snapshot: bytes, learned: Any, now: int, last: Any) -> tuple[Struct | None, Any]:
+        """What is told of a past moment of a job, if anything, and what of it must not jitter in the next.
+
+        Args:
+            snapshot: as it was stored then.
+            learned: what `learn` made of the runs of its kind that had ended; None where it had no kind.
+            now: the moment, in ms since 1970.
+            last: what came back for the moment before, or None.
         """
 
 

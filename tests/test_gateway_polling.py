@@ -1,4 +1,4 @@
-"""``GET /v1/jobs/{id}`` with ``Prefer: wait``, tags, and ``?at=``."""
+"""``GET /v1/jobs/{id}`` with ``Prefer: wait``, and tags."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -185,66 +185,3 @@ async def test_a_preference_is_applied_as_far_as_it_can_be_and_told(
     for method in ("GET", "HEAD"):
         response = await service.http.request(method, "/v1/jobs/a", headers=headers)
         assert (response.status_code, response.headers.get("preference-applied")) == (200, applied)
-
-
-# The past -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_job_is_shown_as_it_was_at_a_position_and_at_a_time(service: Service) -> None:
-    then = []
-    for percent in range(5):
-        event = {"job": "a", "type": "job.progressed", "percent": percent, "src": "s", "seq": percent}
-        for _ in range(2):  # sent again
-            [position] = await service.append(event)
-            then.append((position, (await service.http.get("/v1/jobs/a")).json() | {"eta": None}))
-        await anyio.sleep(0.002)
-    for position, job in then:
-        assert (await service.http.get("/v1/jobs/a", params={"at": position})).json() == job
-    last_of_times = {job["updated_at"]: job for _, job in then}
-    for at in list(last_of_times):
-        found = (await service.http.get("/v1/jobs/a", params={"at": at})).json()
-        assert found["position"] <= max(position for position, _ in then)
-        assert found["percent"] == last_of_times[at]["percent"]
-
-
-async def test_what_is_past_is_cacheable_and_what_may_change_is_not(service: Service) -> None:
-    first, last = await service.append({"job": "a", "type": "job.queued"}, {"job": "a", "type": "job.started"})
-    past = await service.http.get(f"/v1/jobs/a?at={first}")
-    assert (past.json()["status"], past.json()["eta"]) == ("queued", None)
-    assert past.headers["cache-control"] == "private, max-age=86400, immutable"
-    again = await service.http.get(f"/v1/jobs/a?at={first}", headers={"if-none-match": past.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert "immutable" in (await service.http.get(f"/v1/jobs/a?at={last}")).headers["cache-control"]
-    for at in ("2999-01-01T00:00:00Z", "9999999999999-0"):
-        future = await service.http.get(f"/v1/jobs/a?at={at}")
-        assert (future.json()["status"], future.headers["cache-control"]) == ("started", "no-cache")
-    assert (await service.http.head(f"/v1/jobs/a?at={first}")).headers["etag"] == past.headers["etag"]
-
-
-async def test_a_time_with_an_offset_is_the_same_moment(service: Service) -> None:
-    await service.append({"job": "a", "type": "job.queued"})
-    created = (await service.http.get("/v1/jobs/a")).json()["created_at"]
-    for at in (created, created.replace("Z", "+00:00")):
-        assert (await service.http.get("/v1/jobs/a", params={"at": at})).status_code == 200
-
-
-async def test_before_its_creation_there_was_no_job(service: Service) -> None:
-    await service.append({"job": "a", "type": "job.queued"})
-    for at in ("2020-01-01T00:00:00Z", "1-0", "0001-01-01T00:00:00Z"):
-        response = await service.http.get(f"/v1/jobs/a?at={at}")
-        assert (response.status_code, "yet" in response.json()["detail"]) == (404, True)
-    assert (await service.http.get("/v1/jobs/unknown?at=1-0")).status_code == 404
-
-
-async def test_a_moment_that_is_none_is_refused(service: Service) -> None:
-    await service.append({"job": "a", "type": "job.queued"})
-    for at in ("", "yesterday", "2026-01-01T00:00:00", "1-", "1-99999999999999999999", "2026-01-01T00:00:00 01:00"):
-        response = await service.http.get("/v1/jobs/a", params={"at": at})
-        assert (response.status_code, response.json()["parameter"]) == (400, "at"), at
-
-
-async def test_a_past_that_was_trimmed_is_gone(service: Service) -> None:
-    positions = await service.append(*({"job": "a", "type": "job.noted"} for _ in range(3)))
-    await service.client.xtrim(service.keys.of("a").events("a"), maxlen=1, approximate=False)
-    response = await service.http.get(f"/v1/jobs/a?at={positions[1]}")
-    assert (response.status_code, response.json()["type"]) == (410, "urn:streamproc:problem:past-gone")

@@ -184,7 +184,7 @@ async def test_a_share_link_reads_its_job_and_nothing_else(gateway: Gateway) -> 
     link = await share(http, expires_in=60)
     query = f"share={link['share']}"
     assert link["url"] == f"/v1/jobs/a?{query}"
-    for path in ("", "/units", "/events", "/stream"):
+    for path in ("", "/units", "/events", "/estimates", "/stream"):
         async with http.stream("GET", f"/v1/jobs/a{path}?{query}") as response:
             assert response.status_code == 200, path
         assert (await http.get(f"/v1/jobs/b{path}?{query}")).status_code == 404, path

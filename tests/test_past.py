@@ -1,47 +1,19 @@
 """What a job was at a position: its history folded to there, in pages, with states kept on the way."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections import SNAPSHOT
 from streamproc import past
 from streamproc.errors import PastGone, PastPending
-from streamproc.keys import Keys
-from streamproc.past import Past
 from streamproc.position import key
 from tests.support.events import as_entries, event_lists
-from tests.support.folding import MemoryStore
+from tests.support.histories import Histories
 
 pytestmark = pytest.mark.anyio
-
-
-class Histories(MemoryStore):
-    """Where a `Past` reads histories: those that commits wrote. It counts what it was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read_entries = 0
-
-    async def history(self, job: str, after: str, count: int) -> Sequence[Any]:
-        stream = self.streams.get(self.keys.events(job), [])
-        found = [(position.encode(), fields) for position, fields in stream if key(position) > key(after)][:count]
-        self.read_entries += len(found)
-        return found
-
-    async def history_length(self, job: str) -> int:
-        return len(self.streams.get(self.keys.events(job), []))
-
-    def past(self) -> Past:
-        return Past(self, Keys("sp", 1), SNAPSHOT)  # type: ignore[arg-type]
-
-    async def look(self, past: Past, position: str, job: str = "j1", life: str = "a") -> Any:
-        snapshot = await past.snapshot(job, life, self.hashes[self.keys.state(job)]["snapshot"], key(position))
-        return None if snapshot is None else json.loads(snapshot)
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +30,40 @@ async def test_a_job_looks_at_each_position_as_it_looked_then(events: list[dict[
     for entry in as_entries(events):
         store.fold([entry])
         job = json.loads(entry[1][1])["job"]
-        then.append((job, entry[0].decode(), store.snapshot(job) | {"eta": None}))
+        then.append((job, entry[0].decode(), store.snapshot(job)))
     random.shuffle(then)  # so that kept states are met in every order
     past = store.past()
     for job, position, snapshot in then:
         assert await store.look(past, position, job) == snapshot
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(event_lists, st.lists(st.integers(-2, 45), min_size=1), st.integers(1, 9), st.booleans())
+async def test_a_walk_tells_what_looks_would_tell(
+    events: list[dict[str, Any]], stops: list[int], every: int, is_cut: bool
+) -> None:
+    store = Histories()
+    store.fold(as_entries([event | {"job": "j1"} for event in events]))
+    if not events:
+        return
+    past, told = store.past(), []
+    now = store.hashes[store.keys.state("j1")]["snapshot"]
+    ends = [key(position(stop)) for stop in sorted({*stops, 99})]
+
+    async def seen(end: Any, snapshot: bytes | None) -> None:
+        told.append((end, None if snapshot is None else json.loads(snapshot)))
+
+    await past.walk("j1", "a", now, ends, seen, every=every if is_cut else None)
+    assert [end for end, _ in told] == sorted(end for end, _ in told)
+    assert {end for end, _ in told} >= set(ends)
+    counted = {place for number, place in enumerate(places(store), 1) if is_cut and number % every == 0}
+    assert {end for end, _ in told} == counted | set(ends)
+    for end, snapshot in told:
+        assert snapshot == await store.look(store.past(), f"{max(end[0], 0)}-{end[1]}")
+
+
+def places(store: Histories) -> list[tuple[int, int]]:
+    return [key(position) for position, _ in store.streams[store.keys.events("j1")]]
 
 
 def filled(count: int, **fields: Any) -> Histories:
@@ -110,7 +111,7 @@ async def test_units_and_sources_are_remembered_where_a_look_back_begins_in_the_
     then = {}
     for number, entry in enumerate(as_entries(events)):
         store.fold([entry])
-        then[number] = store.snapshot("j1") | {"eta": None}
+        then[number] = store.snapshot("j1")
     past = store.past()
     for number in (179, 178, 90, 101, 40, 42):
         assert await store.look(past, position(number)) == then[number]
@@ -129,6 +130,26 @@ async def test_a_long_history_is_folded_over_several_requests(monkeypatch: pytes
             pending += 1
             assert pending < 10
     assert pending == 4
+
+
+async def test_a_walk_over_a_long_history_goes_on_where_it_came_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "MOST_EVENTS", 40)
+    store = filled(190)
+    looking, told = store.past(), []
+    now = store.hashes[store.keys.state("j1")]["snapshot"]
+    ends = [key(position(number)) for number in range(0, 190, 10)]
+
+    async def seen(end: Any, snapshot: bytes | None) -> None:
+        assert snapshot is not None
+        told.append((end, json.loads(snapshot)["events"]))
+
+    for _ in range(4):
+        with pytest.raises(PastPending):
+            await looking.walk("j1", "a", now, ends[len(told) :], seen)
+    before = store.read_entries
+    await looking.walk("j1", "a", now, ends[len(told) :], seen)
+    assert told == [(end, 10 * number + 1) for number, end in enumerate(ends)]
+    assert store.read_entries - before < 60
 
 
 async def test_a_state_that_outgrows_what_may_be_kept_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def projector(until_stdin_closes: bool, as_json: bool, **given: Any) -> None:
 @_json
 def gateway(as_json: bool, **given: Any) -> None:
     """Run a gateway: serve HTTP, until SIGTERM."""
-    from projections import ESTIMATOR, SNAPSHOT
+    from projections import ESTIMATOR, PAST
     from streamproc import gateway as role
 
     config = config_of(**given)
@@ -142,7 +142,7 @@ def gateway(as_json: bool, **given: Any) -> None:
 
     async def main() -> None:
         async with stopping_by_signals() as stopping:
-            await role.serve(config, ESTIMATOR, SNAPSHOT, stop=stopping.asked, started=started)
+            await role.serve(config, ESTIMATOR, PAST, stop=stopping.asked, started=started)
 
     run(main)
 

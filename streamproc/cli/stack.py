@@ -14,7 +14,7 @@ from anyio.abc import Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from projections import ESTIMATOR, SNAPSHOT
+from projections import ESTIMATOR, PAST
 from streamproc import gateway
 from streamproc.cli.doctor import require_fit
 from streamproc.cli.options import say
@@ -87,7 +87,7 @@ async def _gateway(config: Config, stopping: Stopping) -> AsyncIterator[str]:
 
     async def serve(*, task_status: TaskStatus[str]) -> None:
         try:
-            await gateway.serve(config, ESTIMATOR, SNAPSHOT, stop=stop, started=task_status.started)
+            await gateway.serve(config, ESTIMATOR, PAST, stop=stop, started=task_status.started)
         finally:
             done.set()
 

@@ -25,6 +25,7 @@ from streamproc.gateway.lists import get_jobs
 from streamproc.gateway.live import Streams
 from streamproc.gateway.measured import Measured
 from streamproc.gateway.metrics import get_metrics
+from streamproc.gateway.past import get_estimates
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, get_page, get_style
 from streamproc.gateway.routes import Served
@@ -43,6 +44,7 @@ ROUTES: Final = (
     Served("GET", "/v1/jobs/{job}/units", get_units, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/events", get_events, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/attempts", get_attempts, "jobs:read"),
+    Served("GET", "/v1/jobs/{job}/estimates", get_estimates, "jobs:read"),
     Served("GET", "/v1/jobs/{job}/stream", get_stream, "jobs:read"),
     Served("GET", "/v1/stream", get_many, "jobs:read"),
     Served("WS", "/v1/ws", get_socket, "jobs:read"),

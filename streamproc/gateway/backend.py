@@ -1,7 +1,7 @@
 """What the routes stand on: the namespace behind a server that may come late, or go for a while."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -18,6 +18,7 @@ from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.gateway.dialects.overviews import Overviews
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.fanout import Fanout
+from streamproc.gateway.hindsight import Hindsight
 from streamproc.gateway.queue import Queue
 from streamproc.gateway.sets import Sets
 from streamproc.gateway.summaries import Summaries
@@ -47,7 +48,7 @@ class Opened(Struct):
     log: Log
     store: Store
     listing: Listing
-    past: Past
+    hindsight: Hindsight
     hub: Hub
     fanout: Fanout
     sets: Sets
@@ -72,12 +73,12 @@ class Backend:
     """
 
     def __init__(
-        self, config: Config, auth: Auth | None, estimator: Estimator, snapshot: AnyProjection, client: Redis
+        self, config: Config, auth: Auth | None, estimator: Estimator, past: Sequence[AnyProjection], client: Redis
     ) -> None:
         self.config = config
         self.auth = auth
         self._estimator = estimator
-        self._snapshot = snapshot
+        self._past = past
         self._client = client
         self._opened: Opened | None = None
         self._why: ServerError = ServerUnavailable("the Redis server hasn't answered yet")
@@ -145,7 +146,7 @@ class Backend:
             Log(self._client, keys),
             store,
             listing,
-            Past(store, keys, self._snapshot),
+            Hindsight(runs, Past(store, keys, self._past), self._estimator),
             hub,
             fanout,
             Sets(listing, fanout),
@@ -164,13 +165,13 @@ class Backend:
 
 
 @asynccontextmanager
-async def open_backend(config: Config, estimator: Estimator, snapshot: AnyProjection) -> AsyncIterator[Backend]:
+async def open_backend(config: Config, estimator: Estimator, past: Sequence[AnyProjection]) -> AsyncIterator[Backend]:
     """Run a backend. It is open from the start where the server is there. Raises `ConfigError`."""
     auth = None if config.auth_file is None else read_auth(config.auth_file)
     client = connect(config.redis)
     try:
         async with anyio.create_task_group() as tasks:
-            backend = Backend(config, auth, estimator, snapshot, client)
+            backend = Backend(config, auth, estimator, past, client)
             await tasks.start(backend.run)
             yield backend
             tasks.cancel_scope.cancel()

@@ -2,7 +2,7 @@
 
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ _REQUEST_SECONDS: Final = 5
 async def serve(
     config: Config,
     estimator: Estimator,
-    snapshot: AnyProjection,
+    past: Sequence[AnyProjection],
     *,
     stop: anyio.Event,
     started: Callable[[str], None] = lambda url: None,
@@ -42,7 +42,7 @@ async def serve(
     Args:
         config: where the server is, and where to listen.
         estimator: what makes estimates of what the folds wrote.
-        snapshot: what folds a job's history to a past moment.
+        past: what folds a job's history to a past moment.
         stop: streams end at once then, requests within some seconds.
         started: is called with the gateway's URL once it listens.
         uds: the path of a Unix socket to listen at instead, which only this user may open.
@@ -52,7 +52,7 @@ async def serve(
     """
     config.check()
     with _at_port(config) if uds is None else _at_path(Path(uds)) as (listener, url):
-        async with open_backend(config, estimator, snapshot) as backend:
+        async with open_backend(config, estimator, past) as backend:
             server = _Server(backend, stop, lambda: started(url))
             try:
                 await server.serve([listener])

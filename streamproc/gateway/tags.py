@@ -14,15 +14,19 @@ __all__ = ["positions_of", "tagged"]
 _TAG: Final = re.compile(r'"([0-9-]+)\.[0-9a-f]+"')
 
 
-def tagged(request: Request, snapshot: bytes, headers: dict[str, str]) -> Response:
-    """A snapshot as it is served, or 304 where the client has just these bytes."""
-    digest = hashlib.blake2b(snapshot, digest_size=8).hexdigest()
-    tag = f'"{live_of("", snapshot).position}.{digest}"'
+def tagged(request: Request, body: bytes, headers: dict[str, str], position: str | None = None) -> Response:
+    """A snapshot as it is served, or 304 where the client has just these bytes.
+
+    Args:
+        position: of the job, where the body is something else of it.
+    """
+    digest = hashlib.blake2b(body, digest_size=8).hexdigest()
+    tag = f'"{position or live_of("", body).position}.{digest}"'
     headers["etag"] = tag
     tags = _tags(request)
     if tag in tags or tags == ["*"]:  # RFC 9110, 13.1.2
         return Response(None, 304, headers)
-    return Response(snapshot, 200, headers, "application/json")
+    return Response(body, 200, headers, "application/json")
 
 
 def positions_of(request: Request) -> set[str] | None:

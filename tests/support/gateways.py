@@ -9,7 +9,7 @@ import anyio
 import httpx
 from redis.asyncio import Redis
 
-from projections import ESTIMATOR, SNAPSHOT
+from projections import ESTIMATOR, PAST
 from streamproc import gateway
 from streamproc.config import Config
 from streamproc.connection import connect
@@ -59,7 +59,7 @@ async def serving(config: Config, *, uds: str | None = None) -> AsyncIterator[ht
         listening.set()
 
     async def run() -> None:
-        await gateway.serve(config, ESTIMATOR, SNAPSHOT, stop=stop, started=started, uds=uds)
+        await gateway.serve(config, ESTIMATOR, PAST, stop=stop, started=started, uds=uds)
         ended.set()
 
     async with anyio.create_task_group() as tasks:

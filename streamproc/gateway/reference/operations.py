@@ -135,6 +135,19 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: json_answer("All of them.", "Attempts")},
         refusals=(404,),
     ),
+    ("GET", "/v1/jobs/{job}/estimates"): Operation(
+        tag="Jobs",
+        name="list_estimates",
+        summary="The way of a job, and what was estimated on it",
+        about="Some moments from its creation to where it is, or with `at` was: half of them even in time, the others "
+        "even in events. Each has the estimate as it was then, by the runs of its kind that had ended before.",
+        takes=("at", "points", "If-None-Match"),
+        answers={
+            200: json_answer("The moments, the oldest first.", "Estimates", "ETag"),
+            304: Answer("The client has it.", {}, ("ETag",)),
+        },
+        refusals=(400, 404, 410),
+    ),
     ("GET", "/v1/jobs/{job}/stream"): Operation(
         tag="Live",
         name="stream_job",
@@ -208,16 +221,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/system"): Operation(
         tag="Operation",
         name="get_system",
-        summary="The server, and how each partition stands",
+        summary="The server, how each partition stands, and what has to be mended",
         answers={200: json_answer("So it stands.", "System")},
     ),
     ("GET", "/v1/dead"): Operation(
         tag="Log",
         name="list_dead_letters",
-        summary="What of a partition's log could not be folded",
-        about="With the reason of each. `next` is the place to go on `after`.",
-        takes=("partition", "after", "limit"),
-        answers={200: Answer("A page of them, the oldest first.", page("dead_letters", "DeadLetter"), ("Link",))},
+        summary="What of the log could not be folded",
+        about="With the reason of each: of all partitions the newest first, `next` being the next page's `cursor`; or of "
+        "one `partition` the oldest first, `next` being the place to go on `after`.",
+        takes=("partition", "after", "cursor", "limit"),
+        answers={200: Answer("A page of them.", page("dead_letters", "DeadLetter"), ("Link",))},
         refusals=(400,),
     ),
     ("POST", "/v1/jobs/{job}/share"): Operation(

@@ -128,6 +128,7 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
         "The job as it was at this time or position.",
         {"type": "string", "examples": ["2026-11-21T18:33:20Z", "1763750000000-3"]},
     ),
+    "points": _query("points", "How many moments at most.", _whole(2, 1000, 200)),
     "events": _query("events", "Every event, instead of the newest snapshot.", {"type": "string", "enum": ["all"]}),
     "job": _query(
         "job", "The jobs to follow, instead of a filter.", {"type": "array", "items": JOB_ID, "maxItems": 200}

@@ -6,13 +6,15 @@ from typing import Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from streamproc.dead import DeadLetter
 from streamproc.events import DECISIONS, Error, Event, Mark, StageDeclaration
+from streamproc.findings import Finding
 from streamproc.gateway.claims import ClaimAsked, ReleaseAsked
 from streamproc.gateway.control import Asked
 from streamproc.gateway.identity.routes import Link, ShareRequest, Ticket
 from streamproc.gateway.reference import dialect_shapes
 from streamproc.gateway.sockets import Ping, RequestId, Resume, Subscribe, Unsubscribe
-from streamproc.inspection import DeadLetter, PartitionReport, ServerReport
+from streamproc.inspection import PartitionReport, ServerReport
 
 __all__ = ["COMMANDS", "JOB_ID", "Schema", "ref", "schemas"]
 
@@ -197,10 +199,11 @@ class Ready(Struct):
 
 
 class System(Struct):
-    """How the system stands."""
+    """How the system stands, and what about it has to be mended."""
 
     server: ServerReport
     partitions: list[PartitionReport]
+    findings: list[Finding]
 
 
 COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
@@ -238,6 +241,7 @@ def schemas(served: Sequence[type[Struct]]) -> dict[str, Schema]:
     event["properties"]["job"] = JOB_ID
     event["properties"]["type"]["not"] = {"enum": sorted(DECISIONS)}
     found["Claimed"] = _claimed()
+    found["Estimates"] = _estimates()
     found["Kind"] = {"allOf": [ref("ActiveJobs"), ref("Summary")]}
     found["KindDetails"] = {"allOf": [ref("ActiveJobs"), ref("Details")]}
     return dict(sorted(found.items()))
@@ -295,3 +299,9 @@ def _claimed() -> Schema:
         "expires_at": {"type": "string", "format": "date-time"},
     }
     return {"title": "Claimed", "type": "object", "properties": fields, "required": list(fields)}
+
+
+def _estimates() -> Schema:
+    """The way of a job, likewise."""
+    moments = {"type": "array", "items": ref("Moment")}
+    return {"title": "Estimates", "type": "object", "properties": {"estimates": moments}, "required": ["estimates"]}
