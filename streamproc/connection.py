@@ -54,6 +54,7 @@ def connect(url: str, *, timeout: float | None = 10.0) -> Redis:
     client = Redis.from_pool(pool)
     client.set_response_callback("XREAD", _as_it_is)  # type: ignore[arg-type]
     client.set_response_callback("XRANGE", _as_it_is)  # type: ignore[arg-type]
+    client.set_response_callback("XREVRANGE", _as_it_is)  # type: ignore[arg-type]
     return client
 
 

@@ -9,13 +9,12 @@ from redis.asyncio import Redis
 
 from streamproc.config import Config
 from streamproc.connection import FUNCTIONS_VERSION, call, connect, server_errors
+from streamproc.dead import DeadLetters
 from streamproc.errors import ServerError, ServerUnavailable, UnfitServer
 from streamproc.keys import Keys, PartitionKeys
-from streamproc.log import stream_range
-from streamproc.position import millis, rfc3339
+from streamproc.position import START, millis
 
 __all__ = [
-    "DeadLetter",
     "Inspector",
     "PartitionReport",
     "ServerReport",
@@ -43,6 +42,8 @@ class ServerReport(Struct, frozen=True):
         fsync: how often that reaches the disk: ``always``, ``everysec`` or ``no``.
         eviction: its ``maxmemory-policy``; None where it doesn't tell.
         functions: the version of streamproc's functions that it holds; None where it has none.
+        memory_bytes: what its data takes of the memory.
+        memory_limit_bytes: how much it may take; None where there is no limit.
     """
 
     kind: str
@@ -52,6 +53,8 @@ class ServerReport(Struct, frozen=True):
     fsync: str | None
     eviction: str | None
     functions: int | None
+    memory_bytes: int
+    memory_limit_bytes: int | None
 
     @property
     def knows_functions(self) -> bool:
@@ -65,32 +68,24 @@ class PartitionReport(Struct, frozen=True):
     Args:
         partition: its number.
         events: how many its log holds.
+        appended: how many were ever appended to it, those that were trimmed too; None where the server can't tell.
         lag: how many of them are not folded yet; None where the server can't tell.
+        behind_seconds: how long the first of these has waited, 0 where there are none; None likewise.
         dead_letters: how many entries could not be folded.
-        owner: the token of the projector that has it; None where nobody has.
+        owner: what a commit must show, its epoch and its projector; None where nobody has it.
+        epoch: the number of its ownership, which rises with every change of owner; None where nobody has it.
+        projector: the name of its owner, ``host/process/…``; None where nobody has it.
     """
 
     partition: int
     events: int
+    appended: int | None
     lag: int | None
+    behind_seconds: float | None
     dead_letters: int
     owner: str | None
-
-
-class DeadLetter(Struct, frozen=True):
-    """An entry of the log that could not be folded.
-
-    Args:
-        position: where it stood in the log.
-        time: when it was appended, RFC 3339.
-        reason: why it could not be.
-        entry: its fields, in order, each a name and a value; what is no UTF-8 in them is replaced.
-    """
-
-    position: str
-    time: str
-    reason: str
-    entry: list[list[str]]
+    epoch: int | None
+    projector: str | None
 
 
 async def is_serving(client: Redis, config_file: str) -> bool:
@@ -146,6 +141,8 @@ async def report_server(client: Redis) -> ServerReport:
         fsync=settings.get("appendfsync"),
         eviction=settings.get("maxmemory-policy") or found.get("maxmemory_policy"),
         functions=functions,
+        memory_bytes=int(found["used_memory"]),
+        memory_limit_bytes=int(found.get("maxmemory", 0)) or None,
     )
 
 
@@ -216,23 +213,62 @@ async def _report(client: Redis, partitions: Sequence[PartitionKeys]) -> list[Pa
             for keys, (events, _, _) in zip(partitions, stored, strict=True):
                 if events:  # there is no group without a log, and to ask for it is an error
                     pipe.xinfo_groups(keys.log)
-            groups = iter(await pipe.execute())
+            replies = iter(await pipe.execute())
+            groups = [_ours(next(replies)) if events else {"lag": 0} for events, _, _ in stored]
+            lags = [_whole(group.get("lag", events)) for group, (events, _, _) in zip(groups, stored, strict=True)]
+            waited = await _waited(client, partitions, groups, lags)
     return [
         PartitionReport(
             partition=keys.partition,
             events=events,
-            lag=_lag(next(groups), events) if events else 0,
+            appended=_appended(group, lag, events),
+            lag=lag,
+            behind_seconds=behind,
             dead_letters=dead,
             owner=None if owner is None else _text(owner),
+            epoch=None if owner is None else int(_text(owner).partition(":")[0]),
+            projector=None if owner is None else _text(owner).partition(":")[2],
         )
-        for keys, (events, dead, owner) in zip(partitions, stored, strict=True)
+        for keys, (events, dead, owner), group, lag, behind in zip(
+            partitions, stored, groups, lags, waited, strict=True
+        )
     ]
 
 
-def _lag(groups: list[dict[str, Any]], events: int) -> int | None:
-    ours = [group["lag"] for group in groups if _text(group["name"]) == Keys.GROUP]
-    lag = ours[0] if ours else events
-    return None if lag is None else int(lag)
+def _ours(groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """The group of the projectors; empty where they haven't folded anything yet."""
+    return next((group for group in groups if _text(group["name"]) == Keys.GROUP), {})
+
+
+def _appended(group: dict[str, Any], lag: int | None, events: int) -> int | None:
+    if not group:
+        return events
+    read = _whole(group.get("entries-read", events))
+    return None if read is None or lag is None else read + lag
+
+
+async def _waited(
+    client: Redis, partitions: Sequence[PartitionKeys], groups: Sequence[dict[str, Any]], lags: Sequence[int | None]
+) -> list[float | None]:
+    """For each partition, for how many seconds the first event that isn't folded has been in the log."""
+    behind = [at for at, lag in enumerate(lags) if lag]
+    waited: list[float | None] = [None if lag is None else 0.0 for lag in lags]
+    if not behind:
+        return waited
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.time()
+        for at in behind:
+            last = _text(groups[at].get("last-delivered-id", START))
+            pipe.execute_command("XRANGE", partitions[at].log, f"({last}", "+", "COUNT", 1)
+        (seconds, micros), *pages = await pipe.execute()
+    now = seconds * 1000 + micros // 1000
+    for at, page in zip(behind, pages, strict=True):
+        waited[at] = max(0, now - millis(_text(page[0][0]))) / 1000 if page else 0.0
+    return waited
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 class Inspector:
@@ -241,11 +277,15 @@ class Inspector:
     Args:
         client: its connections are used; none blocks.
         keys: the namespace.
+
+    Attributes:
+        dead: what could not be folded.
     """
 
     def __init__(self, client: Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self.dead = DeadLetters(client, keys)
 
     async def partitions(self) -> list[PartitionReport]:
         """All of them; see `report_partitions`."""
@@ -254,17 +294,6 @@ class Inspector:
     async def server(self) -> ServerReport:
         """The server; see `report_server`."""
         return await report_server(self._client)
-
-    async def dead_letters(self, partition: int, after: str, count: int) -> list[DeadLetter]:
-        """Up to `count` dead letters of a partition after a position, the oldest first. Raises `ServerError`."""
-        entries = await stream_range(self._client, self._keys.partitions[partition].dead, after, count)
-        return [_dead_letter(position.decode(), fields) for position, fields in entries]
-
-
-def _dead_letter(position: str, flat: Sequence[bytes]) -> DeadLetter:
-    _, reason, *fields = (value.decode(errors="replace") for value in flat)
-    entry = [fields[at : at + 2] for at in range(0, len(fields), 2)]
-    return DeadLetter(position, rfc3339(millis(position)), reason, entry)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

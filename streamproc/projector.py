@@ -35,7 +35,9 @@ Time, where it matters (leases, members, silences), is the server's.
 """
 
 import logging
+import os
 import secrets
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from operator import itemgetter
@@ -307,7 +309,7 @@ async def run(
             has_started = True
             started()
 
-    member = secrets.token_hex(8)
+    member = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     while not stop.is_set():
         try:
             await _run_once(config, projections, stalls, member, stop, on_start)

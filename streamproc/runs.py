@@ -67,7 +67,7 @@ class Runs:
         reads = [("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams]
         (seconds, micros), *pages = await self._replies([("TIME",), *reads])
         return seconds * 1000 + micros // 1000, {
-            stream: [(key(position.decode()), fields[b"r"]) for position, fields in page]
+            stream: [(key(position.decode()), run) for position, (_, run) in page]
             for stream, page in zip(streams, pages, strict=True)
         }
 

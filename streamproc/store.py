@@ -1,7 +1,6 @@
 """The store: what the projections have made of the log. Written only by the commit, read by everybody."""
 
 from collections.abc import Collection, Sequence
-from itertools import chain
 from typing import Any
 
 from redis.asyncio import Redis
@@ -263,8 +262,8 @@ class Store:
     async def history_before(self, job: str, before: str, count: int) -> Sequence[Entry]:
         """The same before a position, the newest first."""
         name = self._keys.of(job).events(job)
-        found = await call(self._client, "XREVRANGE", name, f"({before}", "-", "COUNT", count)
-        return [(position, [*chain.from_iterable(fields.items())]) for position, fields in found]
+        found: list[Entry] = await call(self._client, "XREVRANGE", name, f"({before}", "-", "COUNT", count)
+        return found
 
     async def history_length(self, job: str) -> int:
         """How many entries a job's history has."""

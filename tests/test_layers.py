@@ -31,6 +31,8 @@ LAYERS = [
         "numbers",
         "subscription",
         "inspection",
+        "dead",
+        "findings",
         "vault",
     },
     {

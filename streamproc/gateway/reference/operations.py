@@ -221,16 +221,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/system"): Operation(
         tag="Operation",
         name="get_system",
-        summary="The server, and how each partition stands",
+        summary="The server, how each partition stands, and what has to be mended",
         answers={200: json_answer("So it stands.", "System")},
     ),
     ("GET", "/v1/dead"): Operation(
         tag="Log",
         name="list_dead_letters",
-        summary="What of a partition's log could not be folded",
-        about="With the reason of each. `next` is the place to go on `after`.",
-        takes=("partition", "after", "limit"),
-        answers={200: Answer("A page of them, the oldest first.", page("dead_letters", "DeadLetter"), ("Link",))},
+        summary="What of the log could not be folded",
+        about="With the reason of each: of all partitions the newest first, `next` being the next page's `cursor`; or of "
+        "one `partition` the oldest first, `next` being the place to go on `after`.",
+        takes=("partition", "after", "cursor", "limit"),
+        answers={200: Answer("A page of them.", page("dead_letters", "DeadLetter"), ("Link",))},
         refusals=(400,),
     ),
     ("POST", "/v1/jobs/{job}/share"): Operation(

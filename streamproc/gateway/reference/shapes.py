@@ -6,13 +6,15 @@ from typing import Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from streamproc.dead import DeadLetter
 from streamproc.events import DECISIONS, Error, Event, Mark, StageDeclaration
+from streamproc.findings import Finding
 from streamproc.gateway.claims import ClaimAsked, ReleaseAsked
 from streamproc.gateway.control import Asked
 from streamproc.gateway.identity.routes import Link, ShareRequest, Ticket
 from streamproc.gateway.reference import dialect_shapes
 from streamproc.gateway.sockets import Ping, RequestId, Resume, Subscribe, Unsubscribe
-from streamproc.inspection import DeadLetter, PartitionReport, ServerReport
+from streamproc.inspection import PartitionReport, ServerReport
 
 __all__ = ["COMMANDS", "JOB_ID", "Schema", "ref", "schemas"]
 
@@ -197,10 +199,11 @@ class Ready(Struct):
 
 
 class System(Struct):
-    """How the system stands."""
+    """How the system stands, and what about it has to be mended."""
 
     server: ServerReport
     partitions: list[PartitionReport]
+    findings: list[Finding]
 
 
 COMMANDS = (Subscribe, Resume, Unsubscribe, Ping)
