@@ -5,14 +5,13 @@ import { badge, bar } from "./bar.js";
 import { report } from "./connection.js";
 import { afterQuiet, attribute, h, say } from "./dom.js";
 import { isFinal, remaining } from "./eta.js";
+import { FILTERS, PAGE, filtersOf, first, headOf } from "./first.js";
 import { number, percent, setTime, short } from "./format.js";
 import { poll } from "./poll.js";
 import { empty, failed, loading } from "./states.js";
 import { virtualList } from "./virtual.js";
 
 const STATUSES = ["running", "queued", "started", "paused", "finished", "failed", "canceled"];
-const FILTERS = ["status", "kind", "q", "label", "worker", "owner", "stalled", "sort"];
-const PAGE = 100;
 const REFRESH_MS = 3_000;
 const MOST_FOLLOWED = 200;
 
@@ -33,7 +32,7 @@ export function open(place, _, parameters) {
   const following = client.followMany([], (job, snapshot) => {
     if (snapshot) snapshots.set(job, snapshot);
     shown.refresh();
-  }, { onState: (state) => report("stream", state) });
+  }, { onState: (state, status) => report("stream", state, status) });
   const follow = afterQuiet(120, (wanted) => {
     following.set(wanted);
     if (!wanted.length) report("stream", null);
@@ -60,16 +59,17 @@ export function open(place, _, parameters) {
   /** Ask for the head of the list: what is new comes above, what went isn't shown any more. */
   async function refresh() {
     const asked = round;
-    const page = await client.get(`/v1/jobs${query({ ...filters, limit: PAGE, counts: "true" })}`);
+    const head = headOf(filtersOf(new URLSearchParams(query(filters))));
+    const page = (await first(head)) ?? (await client.get(head));
     if (asked !== round) return;
-    const head = keep(page.jobs);
-    const last = jobs.indexOf(head.at(-1));
-    const isNew = new Set(head);
+    const newest = keep(page.jobs);
+    const last = jobs.indexOf(newest.at(-1));
+    const isNew = new Set(newest);
     if (page.next === null || last < 0) {
-      jobs = head;
+      jobs = newest;
       next = page.next;
     } else {
-      jobs = [...head, ...jobs.slice(last + 1).filter((job) => !isNew.has(job))];
+      jobs = [...newest, ...jobs.slice(last + 1).filter((job) => !isNew.has(job))];
     }
     bound.count(page.counts);
     draw();
