@@ -124,7 +124,7 @@ WORDS = [
 def test_what_is_odd_is_left_out(page: Page, stack: Stack) -> None:
     put(page, stack.http)
     for expression, said in WORDS:
-        told = f"import('/static/words.js').then(({{duration, percentText, instant}}) => {expression})"
+        told = f"import('/static/look.js').then(({{duration, percentText, instant}}) => {expression})"
         assert page.evaluate(told) == said, expression
 
 

@@ -1,5 +1,6 @@
 """The module for pages, as a browser runs it: jobs are followed, whatever becomes of the connection."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,8 +146,8 @@ def test_a_stream_that_is_held_back_is_taken_for_blocked(browser: Browser, stack
             route.abort()
 
 
-def test_many_follows_go_over_one_stream(page: Page, stack: Stack, job_id: str) -> None:
-    jobs = [f"{job_id}-{number}" for number in range(150)]
+def test_many_follows_go_over_one_stream(page: Page, stack: Stack, namespace: str) -> None:
+    jobs = [f"{namespace}-{number}" for number in range(150)]
     started = [{"job": job, "type": "job.progressed", "percent": 5} for job in jobs]
     httpx.post(f"{stack.http}/v1/events", json=started).raise_for_status()
     opened = streams(page)
@@ -165,15 +166,18 @@ def test_many_follows_go_over_one_stream(page: Page, stack: Stack, job_id: str) 
     assert len(opened) == 1
 
 
-def test_more_jobs_than_a_stream_holds_are_followed_too(page: Page, stack: Stack, job_id: str) -> None:
-    jobs = [f"{job_id}-{number}" for number in range(250)]
+@pytest.mark.parametrize(("size", "count"), [(12, 250), (150, 60)], ids=["many", "long"])
+def test_more_jobs_than_a_stream_holds_are_followed_too(page: Page, stack: Stack, size: int, count: int) -> None:
+    prefix = secrets.token_hex(size // 2)
+    jobs = [f"{prefix}-{number}" for number in range(count)]
     opened = streams(page)
     page.evaluate(FOLLOW_MANY, jobs)
-    wait_for(page, "Object.keys(last).length === 250 && states.at(-1) === 'live'")  # none of them is there yet
+    wait_for(page, f"Object.keys(last).length === {len(jobs)} && states.at(-1) === 'live'")  # none of them is there yet
     for job in (jobs[0], jobs[-1]):
         progress(stack, job, 7)
     wait_for(page, "Object.values(last).filter((percent) => percent === 7).length === 2")
     assert len(opened) == 2
+    assert max(map(len, opened)) < 8000  # what proxies take
 
 
 def test_a_set_of_jobs_may_change(page: Page, stack: Stack, job_id: str) -> None:

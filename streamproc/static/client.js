@@ -1,15 +1,15 @@
 // Who is told of which jobs. All that a page follows by name goes over as few streams as hold it.
 
-import {FilteredFeed, NamedFeed} from "./feeds.js";
+import {EventsFeed, FilteredFeed, NamedFeed} from "./feeds.js";
 import {Gateway, Problem} from "./gateway.js";
+import {Latest, attend, call} from "./pages.js";
 import {isFinal} from "./polls.js";
 
-const FRAME = 16;
-const UNSEEN = 300_000;
+const NAME = /^[A-Za-z0-9._:@-]{1,200}$/;
 const WORST_FIRST = ["gone", "stale", "connecting", "polling", "live"];
 
 /** A client of the gateway at `url`. */
-export function connect(url = location.origin, who = {}) {
+export function connect(url = globalThis.location?.origin, who = {}) {
   return new Client(url, who);
 }
 
@@ -18,22 +18,19 @@ export class Client {
   #jobs = new Map();
   #feeds = new Set();
   #latest = new Latest();
-
-  #listening = new AbortController();
-  #unseen = null;
+  #open = new AbortController();
 
   constructor(url, who) {
     this.#gateway = new Gateway(url, who);
-    const {signal} = this.#listening;
-    globalThis.addEventListener?.("online", () => this.#wake(), {signal});
-    globalThis.document?.addEventListener("visibilitychange", () => this.#seen(!document.hidden), {signal});
+    attend(() => [...this.#feeds], this.#open.signal);
   }
 
   /** Follow nothing any longer. */
   close() {
-    this.#listening.abort();
-    clearTimeout(this.#unseen);
-    for (const feed of this.#feeds) this.#close(feed);
+    this.#open.abort();
+    this.#latest.clear();
+    this.#jobs.clear();
+    for (const feed of this.#feeds) this.#stop(feed);
   }
 
   get url() {
@@ -53,13 +50,15 @@ export class Client {
     let told = [];
     const tell = () => {
       const status = statusOf(followed);
-      if (told[0] === followed.snapshot && told[1] === status.state) return;
-      told = [followed.snapshot, status.state];
+      const now = [followed.snapshot, status.state, status.problem];
+      if (now.every((one, at) => one === told[at])) return;
+      told = now;
       callback(followed.snapshot ?? null, status);
     };
-    const followed = this.#join(job, {told: tell, moved: tell});
-    call(tell);
-    return {close: once(() => this.#leave(followed, tell))};
+    const listener = {told: tell, moved: tell};
+    const followed = this.#join(job, listener);
+    this.#soon(followed, listener, tell);
+    return {close: once(() => this.#leave(followed, listener))};
   }
 
   /** Call back with the newest snapshots of many: of those named, or of those that match a filter and haven't ended. */
@@ -69,138 +68,172 @@ export class Client {
       : this.#followFilter(what, callback, onState);
   }
 
-  #followNamed(jobs, callback, onState) {
-    const followed = new Map();
-    let state = null;
-    const told = (job, snapshot) => callback(job, snapshot);
-    const moved = () => {
-      const worst = worstOf(followed.values());
-      if (worst.state !== state) onState?.((state = worst.state), worst);
+  /** Call back with the events of a job: those that are there after `after`, and then each as it comes. */
+  followEvents(job, callback, {after = null, onReset, onState} = {}) {
+    let ended = false;
+    let waiting = [];
+    let token = after;
+    const pace = new Latest();
+    const tell = () => {
+      const told = waiting;
+      waiting = [];
+      callback(told, {token, ended});
     };
-    const set = (wanted) => {
-      const jobs = new Set(wanted);
-      for (const [job, one] of followed) if (!jobs.has(job) && followed.delete(job)) this.#leave(one, told);
-      for (const job of jobs) if (!followed.has(job)) followed.set(job, this.#join(job, {told, moved}));
-      if (followed.size) moved();
+    const told = {
+      entries: (entries, at) => {
+        waiting = waiting.concat(entries);
+        token = at;
+        pace.put(job, tell);
+      },
+      reset: (why) => {
+        waiting = [];
+        token = null;
+        pace.clear();
+        call(onReset, why);
+      },
+      end: () => {
+        ended = true;
+        pace.put(job, tell);
+      },
+      moved: () => call(onState, feed.status.state, feed.status),
     };
-    set(jobs);
-    return {set, close: once(() => set([]))};
-  }
-
-  #followFilter(filter, callback, onState) {
-    const latest = new Latest();
-    const tell = (job, snapshot) => latest.put(job, () => callback(job, snapshot));
-    const moved = () => onState?.(feed.status.state, feed.status);
-    const feed = new FilteredFeed(this.#gateway, filter, tell, moved);
-    moved();
-    this.#open(feed);
+    const feed = this.#start(new EventsFeed(this.#gateway, job, after, told));
     return {
       close: once(() => {
-        latest.clear();
-        this.#close(feed);
+        pace.clear();
+        this.#stop(feed);
       }),
     };
   }
 
-  #open(feed) {
-    this.#feeds.add(feed);
-    void feed.run();
+  #followNamed(jobs, callback, onState) {
+    const followed = new Map();
+    let state = null;
+    let closed = false;
+    const told = (job, snapshot) => callback(job, snapshot);
+    const moved = () => {
+      if (closed || !followed.size) return;
+      const worst = worstOf(followed.values());
+      if (worst.state !== state) onState?.((state = worst.state), worst);
+    };
+    const listener = {told, moved};
+    const set = (wanted) => {
+      if (closed) return;
+      const jobs = new Set(wanted);
+      for (const [job, one] of followed) if (!jobs.has(job) && followed.delete(job)) this.#leave(one, listener);
+      for (const job of jobs) {
+        if (followed.has(job)) continue;
+        const one = this.#join(job, listener);
+        followed.set(job, one);
+        if (one.snapshot !== undefined) this.#soon(one, listener, () => told(job, one.snapshot));
+      }
+      queueMicrotask(() => call(moved));
+    };
+    set(jobs);
+    return {
+      set,
+      close: once(() => {
+        set([]);
+        closed = true;
+      }),
+    };
   }
 
-  #close(feed) {
+  #followFilter(filter, callback, onState) {
+    const latest = new Latest();
+    const tell = (job, snapshot) => feed.closed || latest.put(job, () => callback(job, snapshot));
+    const moved = () => feed.closed || call(onState, feed.status.state, feed.status);
+    const feed = this.#start(new FilteredFeed(this.#gateway, filter, tell, moved));
+    queueMicrotask(moved);
+    return {
+      close: once(() => {
+        latest.clear();
+        this.#stop(feed);
+      }),
+    };
+  }
+
+  #start(feed) {
+    if (this.#open.signal.aborted) throw new Error("this client is closed: connect anew");
+    this.#feeds.add(feed);
+    void feed.run();
+    return feed;
+  }
+
+  #stop(feed) {
     this.#feeds.delete(feed);
     feed.close();
   }
 
-  #wake() {
-    for (const feed of this.#feeds) feed.wake();
-  }
-
-  /** A tab that nobody looks at lets go of its streams: a browser has six connections for all tabs of a server. */
-  #seen(seen) {
-    clearTimeout(this.#unseen);
-    if (seen) this.#wake();
-    else this.#unseen = setTimeout(() => this.#feeds.forEach((feed) => feed.rest()), UNSEEN);
+  /** Call one that has come to what is known already: once it has what follows it in hand, and still wants it. */
+  #soon(followed, listener, tell) {
+    queueMicrotask(() => followed.listeners.has(listener) && call(tell));
   }
 
   #join(job, listener) {
     let followed = this.#jobs.get(job);
     if (!followed) {
-      followed = {job, feed: this.#room(), snapshot: undefined, listeners: new Set()};
+      followed = {job, feed: this.#room(job), snapshot: undefined, listeners: new Set()};
       this.#jobs.set(job, followed);
       followed.feed.add(job);
-    } else {
-      if (isFinal(followed.snapshot)) followed.feed.add(job); // it may have been begun again
-      const tell = () => followed.listeners.has(listener) && call(listener.told, job, followed.snapshot);
-      if (followed.snapshot !== undefined) queueMicrotask(tell);
-    }
+    } else if (isFinal(followed.snapshot)) followed.feed.add(job); // it may have been begun again
     followed.listeners.add(listener);
     return followed;
   }
 
-  #leave(followed, told) {
-    for (const listener of followed.listeners) if (listener.told === told) followed.listeners.delete(listener);
-    if (followed.listeners.size) return;
+  #leave(followed, listener) {
+    followed.listeners.delete(listener);
+    if (followed.listeners.size || this.#jobs.get(followed.job) !== followed) return;
     this.#jobs.delete(followed.job);
     this.#latest.delete(followed.job);
     followed.feed.delete(followed.job);
-    if (!followed.feed.size) this.#close(followed.feed);
+    if (!followed.feed.size) this.#stop(followed.feed);
   }
 
   /** A feed that takes one more job. */
-  #room() {
-    for (const feed of this.#feeds) if (feed instanceof NamedFeed && !feed.full) return feed;
+  #room(job) {
+    if (!NAME.test(job)) return new Nowhere(job);
+    for (const feed of this.#feeds) if (feed instanceof NamedFeed && feed.takes(job)) return feed;
     const feed = new NamedFeed(
       this.#gateway,
       (job, snapshot) => this.#latest.put(job, () => this.#tell(job, snapshot)),
       () => this.#moved(feed),
     );
-    this.#open(feed);
-    return feed;
+    return this.#start(feed);
   }
 
   #tell(job, snapshot) {
     const followed = this.#jobs.get(job);
     if (!followed) return;
     followed.snapshot = snapshot;
-    for (const {told} of [...followed.listeners]) call(told, job, snapshot);
+    for (const listener of followed.listeners) call(listener.told, job, snapshot);
   }
 
   #moved(feed) {
-    const moved = new Set();
+    const all = new Map();
     for (const followed of this.#jobs.values())
-      if (followed.feed === feed) for (const listener of followed.listeners) moved.add(listener.moved);
-    for (const tell of moved) call(tell);
+      if (followed.feed === feed) for (const listener of followed.listeners) all.set(listener, followed);
+    for (const [listener, followed] of all) if (followed.listeners.has(listener)) call(listener.moved);
   }
 }
 
-/** What is newest of each job, told once a frame: a job may change a hundred times a second, and nobody sees that. */
-class Latest {
-  #waiting = new Map();
-  #timer = null;
+/** Where a job would be whose name can't be one: what is asked for together isn't refused for its sake. */
+class Nowhere {
+  size = 0;
 
-  put(job, tell) {
-    this.#waiting.set(job, tell);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      const waiting = [...this.#waiting.values()];
-      this.#waiting.clear();
-      for (const tell of waiting) call(tell);
-    }, FRAME);
+  constructor(job) {
+    const detail = `${JSON.stringify(job)} is no job's name: 1 to 200 characters of A-Z, a-z, 0-9 and ._:@-`;
+    this.status = {state: "gone", since: new Date(), problem: new Problem(400, {title: "Bad Request", status: 400, detail})};
   }
 
-  delete(job) {
-    this.#waiting.delete(job);
-  }
-
-  clear() {
-    this.#waiting.clear();
-  }
+  add() {}
+  delete() {}
+  close() {}
 }
 
 /** The connection's state as one job has it: what isn't known isn't live, and what is final doesn't go stale. */
 function statusOf({feed: {status}, snapshot}) {
-  if (isFinal(snapshot)) return {...status, state: "live"};
+  if (isFinal(snapshot)) return {...status, state: "live", problem: null};
   if (snapshot || !["live", "polling"].includes(status.state)) return status;
   return {...status, state: snapshot === null ? "gone" : "connecting"};
 }
@@ -208,15 +241,6 @@ function statusOf({feed: {status}, snapshot}) {
 function worstOf(followed) {
   const all = [...new Set([...followed].map(({feed}) => feed))].map((feed) => feed.status);
   return WORST_FIRST.map((state) => all.find((status) => status.state === state)).find(Boolean);
-}
-
-/** What is called back may fail; the others are still told. */
-function call(callback, ...told) {
-  try {
-    callback(...told);
-  } catch (error) {
-    reportError(error);
-  }
 }
 
 function once(work) {

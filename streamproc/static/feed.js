@@ -1,18 +1,26 @@
-// A feed keeps jobs up to date: by one stream; where streams don't get through, by long polls; else by polls.
+// A feed keeps something up to date: by one stream; where streams don't get through, by long polls; else by polls.
 //
-// A stream that breaks is opened again, with the token of what was had. One that says nothing at all, while plain
-// requests are answered, is taken for blocked by something in between; then we poll, and try streams again every minute.
+// A stream that breaks is opened again with the token of what was had. Once that is done at once (within a quarter of a
+// second, not all pages in the same moment), as a proxy that cuts streams off is there again by then. After that it is
+// done when the gateway said to (`retry`: 1 to 4 s, drawn for each client), and up to 5 s: two thousand pages find a
+// gateway that starts one by one. Whom a gateway that stops sends away with a `retry` of its own does as it says.
+//
+// A stream that says nothing at all, while plain requests are answered, is taken for blocked by something in between;
+// then we poll, and try streams again every minute.
 
-import {Problem} from "./gateway.js";
-import {messages} from "./sse.js";
+import {Problem, messages, takeStream} from "./gateway.js";
 
 const FIRST_BYTE = 4_000; // a stream says something at once,
 const SILENCE = 40_000; //   and then at least every 15 s
+const LIVED = 5_000; // a stream that says something so late is no failure
 const POLLED = 60_000;
+const AT_ONCE = 250;
 const LONGEST = 5_000;
-const REFUSED = 60_000;
-const MOST_STREAMS = 4; // browsers open 6 connections to an HTTP/1.1 server
+const LONGEST_ASKED = 600_000; // by a gateway, or what is in front of it
+const REFUSED = [1_000, 5_000, 15_000, 60_000];
+const ABSENT = [1_000, 2_000, 5_000];
 const ENOUGH_BLOCKED = 2;
+const FOREVER = 2 ** 31 - 1;
 
 /** Wait; ends early, and quietly, with the signal. */
 export function sleep(ms, signal) {
@@ -29,8 +37,9 @@ export function sleep(ms, signal) {
 }
 
 /**
- * What both kinds of feeds share. A subclass says what to follow: `path(token)`, null where there is nothing;
- * `hear(event, data)` takes what a stream says, `poll(signal)` asks again and again, and `probe(signal)` asks once.
+ * What all feeds share. A subclass says what to follow: `path(token)`, null where there is nothing; `hear(event, data,
+ * id)` takes what a stream says, `poll(signal, slowly)` asks again and again, and `probe(signal)` asks once.
+ * `anew(problem)` is told where the gateway doesn't know the token, and all begins anew.
  */
 export class Feed {
   /** "connecting" | "live" | "stale" | "polling" | "gone", since when, and why. */
@@ -39,16 +48,19 @@ export class Feed {
   #turn = new AbortController();
   #pause = new AbortController();
   #closed = false;
-  #resting = false;
-  #token = null;
+  #rests = null; // "slow": asks once a minute; "still": not at all
+  #crowded = false;
+  #token;
   #blocked = 0;
   #failures = 0;
+  #refused = 0;
   #heard = null;
   #retry = 1_000;
 
-  constructor(gateway, moved) {
+  constructor(gateway, moved, token = null) {
     this.gateway = gateway;
     this.moved = moved;
+    this.#token = token;
   }
 
   async run() {
@@ -68,17 +80,23 @@ export class Feed {
     this.#turn.abort();
   }
 
-  /** Let go of the connection until `wake`. */
-  rest() {
-    this.#resting = true;
+  /** Let go of the connection until `wake`: all of it, or but for a look once a minute. */
+  rest(still) {
+    this.#rests = still ? "still" : "slow";
     this.#turn.abort();
   }
 
-  /** Go on at once, be it from a rest or from waiting before the next attempt. */
+  /** Go on at once, be it from a rest, from waiting before the next attempt, or for want of a stream. */
   wake() {
-    if (this.#resting) this.#turn.abort();
-    this.#resting = false;
+    if (this.#rests === "still") this.#broken();
+    if (this.#rests || this.#crowded) this.#turn.abort();
+    this.#rests = null;
     this.#pause.abort();
+  }
+
+  /** The network is another one: what was open is dead, though nobody says so. */
+  renew() {
+    if (!this.#rests) this.#turn.abort();
   }
 
   close() {
@@ -86,77 +104,104 @@ export class Feed {
     this.#turn.abort();
   }
 
+  get closed() {
+    return this.#closed;
+  }
+
+  anew() {}
+
   /** Tell of a state, where it is another. */
   be(state, problem = null) {
+    const was = this.status;
     if (state === "live" || state === "polling") this.#heard = new Date();
-    if (state === this.status.state) return;
-    const since = state === "stale" ? (this.#heard ?? this.status.since) : new Date();
+    if (this.#closed || (state === was.state && problem?.message === was.problem?.message)) return;
+    const since = state === was.state ? was.since : state === "stale" ? (this.#heard ?? was.since) : new Date();
     this.status = {state, since, problem};
     this.moved();
   }
 
   async #once(signal) {
-    const path = this.path(this.#token);
-    if (path === null || this.#resting) await sleep(2 ** 31 - 1, signal);
-    else if (this.#blocked < ENOUGH_BLOCKED && this.gateway.streams < MOST_STREAMS) await this.#stream(path, signal);
-    else await this.#poll(signal);
+    if (this.path(this.#token) === null || this.#rests === "still") return sleep(FOREVER, signal);
+    if (this.#rests) return this.poll(signal, true);
+    const release = this.#blocked < ENOUGH_BLOCKED ? await takeStream(this.gateway.url) : null;
+    if (!release) return this.#poll(signal);
+    let wait = null;
+    try {
+      if (!signal.aborted) wait = await this.#stream(this.path(this.#token), signal);
+    } finally {
+      release();
+    }
+    if (wait !== null && !signal.aborted && this.path(this.#token) !== null) await this.#wait(wait, signal);
   }
 
+  /** Read one stream to its end: how long to wait before the next, in ms. */
   async #stream(path, signal) {
     const silent = new AbortController();
-    let dog = setTimeout(() => silent.abort(), FIRST_BYTE);
-    let heard = false;
-    this.gateway.streams++;
+    const stream = {began: Date.now(), last: null, retries: 0};
+    // By the clock, as timers stand still while a machine sleeps.
+    const watch = setInterval(() => {
+      const quiet = stream.last === null ? FIRST_BYTE : SILENCE;
+      if (Date.now() - (stream.last ?? stream.began) > quiet) silent.abort();
+    }, 1_000);
     try {
       const response = await this.gateway.request(path, {
         headers: {accept: "text/event-stream", ...(this.#token && {"last-event-id": this.#token})},
         signal: AbortSignal.any([signal, silent.signal]),
         cache: "no-store",
+        sent: () => (stream.began = Date.now()),
       });
       if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new Problem(0, null);
-      const alive = () => {
-        heard = true;
-        clearTimeout(dog);
-        dog = setTimeout(() => silent.abort(), SILENCE);
-      };
-      for await (const message of messages(response.body, alive)) this.#take(message);
+      for await (const message of messages(response.body, () => this.#alive(stream))) this.#take(message, stream);
     } catch (error) {
-      if (signal.aborted) return;
-      if (heard) this.#broken();
-      else throw silent.signal.aborted ? new Problem(0, null) : error;
+      if (signal.aborted) return null;
+      if (stream.last === null) throw silent.signal.aborted ? new Problem(0, null) : error;
+      if (silent.signal.aborted) this.#blocked++;
+      else if (error instanceof SyntaxError) reportError(error); // something in between has spoilt it
     } finally {
-      clearTimeout(dog);
-      this.gateway.streams--;
+      clearInterval(watch);
     }
-    if (signal.aborted || this.path(this.#token) === null) return;
+    if (signal.aborted || this.path(this.#token) === null) return null;
     this.#broken();
-    await this.#wait(this.#retry, signal);
+    if (stream.retries < 2) return this.#delay();
+    this.#failures = 1;
+    return this.#retry; // the gateway says so, as it stops
   }
 
-  #take({event, data, id, retry}) {
-    this.#failures = this.#blocked = 0;
-    if (retry) this.#retry = retry;
-    if (id) this.#token = id;
+  #alive(stream) {
+    stream.last = Date.now();
+    this.gateway.streams = true;
+    if (stream.last - stream.began > LIVED) this.#failures = this.#blocked = 0;
+  }
+
+  #take({event, data, id, retry}, stream) {
+    this.#refused = 0;
+    if (retry !== null) {
+      this.#retry = Math.min(retry, LONGEST_ASKED);
+      stream.retries++;
+    }
     this.be("live");
-    if (data) this.hear(event, JSON.parse(data));
+    if (data) this.hear(event, JSON.parse(data), id);
+    if (id) this.#token = id;
   }
 
-  #broken() {
-    if (this.status.state !== "connecting") this.be("stale");
+  #broken(problem = null) {
+    this.be(this.status.state === "connecting" ? "connecting" : "stale", problem);
   }
 
   async #poll(signal) {
+    this.#crowded = this.#blocked < ENOUGH_BLOCKED;
     this.gateway.longPolls = true;
     const until = new AbortController();
     const timer = setTimeout(() => until.abort(), POLLED);
     try {
-      await this.poll(AbortSignal.any([signal, until.signal]));
+      await this.poll(AbortSignal.any([signal, until.signal]), false);
     } catch (error) {
       if (!until.signal.aborted || signal.aborted) throw error;
     } finally {
       clearTimeout(timer);
+      this.#crowded = false;
     }
-    this.#blocked = ENOUGH_BLOCKED - 1;
+    this.#blocked = Math.min(this.#blocked, ENOUGH_BLOCKED - 1);
   }
 
   async #failed(error, signal) {
@@ -164,24 +209,34 @@ export class Feed {
       reportError(error);
       error = new Problem(0, null);
     }
-    if (error.status === 400 && this.#token) {
+    const {status, problem} = error;
+    if ([400, 410].includes(status) && this.#token) {
       this.#token = null; // it is of something else, or of another time
+      this.anew(error);
       return;
     }
-    if ([401, 403, 404].includes(error.status)) {
-      this.be("gone", error);
-      await this.#wait(REFUSED, signal);
+    if (status === 429 || (problem && status >= 500)) {
+      if (problem?.type?.endsWith(":too-many-open")) this.#blocked++; // there may be no room for a stream
+      this.#broken(error);
+    } else if ([401, 403, 404].includes(status) || (problem && status >= 400)) {
+      await this.#refusedBy(error, signal);
       return;
-    }
-    if (await this.#answers(signal)) {
-      this.#blocked++;
+    } else if (await this.#answers(signal)) {
+      this.#blocked += this.gateway.streams ? 1 : ENOUGH_BLOCKED;
       this.be("polling");
     } else if (!signal.aborted) {
       this.#blocked = 0;
-      this.#broken();
+      this.#broken(error);
     }
-    const longest = Math.min(LONGEST, 250 * 2 ** this.#failures++);
-    await this.#wait(error.retryAfter ?? longest * (0.5 + Math.random() / 2), signal);
+    await this.#wait(this.#delay(error), signal, error.retryAfter !== null);
+  }
+
+  /** A token may have expired just now; so what was seen before isn't taken away at the first refusal. */
+  async #refusedBy(error, signal) {
+    const mayBeOld = error.status === 401 && this.#heard && !this.#refused;
+    this.be(mayBeOld ? "stale" : "gone", error);
+    const waits = error.status === 404 ? ABSENT : REFUSED;
+    await this.#wait(waits[Math.min(this.#refused++, waits.length - 1)], signal);
   }
 
   /** Whether plain requests get through. */
@@ -194,8 +249,17 @@ export class Feed {
     }
   }
 
-  async #wait(ms, signal) {
+  /** How long to wait before the next attempt, in ms. */
+  #delay(error) {
+    if (error?.retryAfter) return Math.min(error.retryAfter, LONGEST_ASKED) * (1 + Math.random() / 4);
+    const failures = this.#failures++;
+    if (failures === 0) return Math.random() * AT_ONCE;
+    return Math.min(LONGEST, this.#retry * 2 ** (failures - 1)) * (0.75 + Math.random() / 4);
+  }
+
+  /** Wait; `wake` ends it early, but where the gateway said how long. */
+  async #wait(ms, signal, isAsked = false) {
     this.#pause = new AbortController();
-    await sleep(ms, AbortSignal.any([signal, this.#pause.signal]));
+    await sleep(ms, isAsked ? signal : AbortSignal.any([signal, this.#pause.signal]));
   }
 }

@@ -1,10 +1,12 @@
-// The two kinds of feeds: of jobs that are named, and of those that match a filter.
+// The three kinds of feeds: of jobs that are named, of those that match a filter, and of the events of one.
 
-import {Feed} from "./feed.js";
+import {Feed, sleep} from "./feed.js";
 import {Slots, again, isFinal, look} from "./polls.js";
 
 const AT_A_TIME = 4;
 const MOST_JOBS = 200;
+const MOST_CHARACTERS = 7_500; // of a query: proxies take a line of 8 KiB
+const PAGE = 1_000;
 const ACTIVE = "queued,started,running,paused";
 
 /** Jobs by their names. `tell(job, snapshot)` is given null where there is no such job. */
@@ -13,6 +15,7 @@ export class NamedFeed extends Feed {
   #ended = new Set();
   #asked = [];
   #changed = null;
+  #length = 0;
   #tell;
 
   constructor(gateway, tell, moved) {
@@ -24,11 +27,14 @@ export class NamedFeed extends Feed {
     return this.#jobs.size;
   }
 
-  get full() {
-    return this.#jobs.size >= (this.gateway.share ? 1 : MOST_JOBS);
+  /** Whether there is room for one more. */
+  takes(job) {
+    const most = this.gateway.share ? 1 : MOST_JOBS;
+    return this.#jobs.size < most && this.#length + lengthOf(job) <= MOST_CHARACTERS;
   }
 
   add(job) {
+    if (!this.#jobs.has(job)) this.#length += lengthOf(job);
     this.#jobs.add(job);
     this.#ended.delete(job);
     // Elements of a page come one by one, and go into one stream.
@@ -39,9 +45,14 @@ export class NamedFeed extends Feed {
   }
 
   delete(job) {
-    this.#jobs.delete(job); // a stream that is open goes on; nobody is told of this job
+    if (this.#jobs.delete(job)) this.#length -= lengthOf(job); // a stream that is open goes on; nobody is told of this job
     this.#ended.delete(job);
     if (!this.#left().length) this.reopen();
+  }
+
+  close() {
+    clearTimeout(this.#changed);
+    super.close();
   }
 
   #left() {
@@ -70,18 +81,26 @@ export class NamedFeed extends Feed {
     this.#ended.add(job);
   }
 
-  async poll(signal) {
+  async poll(signal, slowly) {
     const jobs = this.#left();
-    const slots = new Slots(AT_A_TIME);
     const few = jobs.length <= AT_A_TIME;
-    await Promise.all(jobs.map((job) => this.#pollJob(job, few, slots, signal)));
+    if (slowly && !few) return sleep(2 ** 31 - 1, signal); // it catches up when it is seen
+    const slots = new Slots(AT_A_TIME);
+    const failed = new AbortController(); // one that fails ends all: they are begun again together
+    const until = AbortSignal.any([signal, failed.signal]);
+    try {
+      await Promise.all(jobs.map((job) => this.#pollJob(job, {waits: few, slowly}, slots, until)));
+    } finally {
+      failed.abort();
+    }
   }
 
-  async #pollJob(job, mayWait, slots, signal) {
+  async #pollJob(job, pace, slots, signal) {
     let known = {tag: null};
-    await again(this.gateway, mayWait, signal, async (waits) => {
+    await again(this.gateway, pace, signal, async (waits) => {
       if (!this.#jobs.has(job)) return null;
       const {tag, snapshot} = await slots.use(() => look(this.gateway, job, known.tag, waits && known.asked, signal));
+      if (signal.aborted) return null;
       const changed = snapshot !== undefined && !(snapshot === null && known.snapshot === null);
       known = {tag, snapshot: snapshot === undefined ? known.snapshot : snapshot, asked: true};
       this.be("polling");
@@ -95,7 +114,7 @@ export class NamedFeed extends Feed {
   async probe(signal) {
     const [job] = this.#left();
     const {snapshot} = await look(this.gateway, job, null, false, signal);
-    this.#take(job, snapshot);
+    if (!signal.aborted) this.#take(job, snapshot);
   }
 }
 
@@ -104,6 +123,7 @@ export class FilteredFeed extends Feed {
   #query;
   #tell;
   #among = new Set();
+  #slots = new Slots(AT_A_TIME);
 
   constructor(gateway, filter, tell, moved) {
     super(gateway, moved);
@@ -138,7 +158,8 @@ export class FilteredFeed extends Feed {
 
   async #look(job) {
     try {
-      const {snapshot} = await look(this.gateway, job, null, false, undefined);
+      const {snapshot} = await this.#slots.use(() => look(this.gateway, job, null, false, undefined));
+      if (this.closed) return;
       if (isFinal(snapshot)) this.#tell(job, snapshot);
       else if (this.#among.has(job)) this.#tell(job, null);
       this.#among.delete(job);
@@ -147,9 +168,9 @@ export class FilteredFeed extends Feed {
     }
   }
 
-  async poll(signal) {
+  async poll(signal, slowly) {
     let before = "";
-    await again(this.gateway, false, signal, async () => {
+    await again(this.gateway, {slowly}, signal, async () => {
       const page = await this.#page(signal);
       const after = page.jobs.map((job) => job.job_id + job.position).join();
       const changed = after !== before;
@@ -174,6 +195,96 @@ export class FilteredFeed extends Feed {
   }
 }
 
+/** What has happened to a job, and then each event as it comes: in order, each once, or it is said that they begin anew. */
+export class EventsFeed extends Feed {
+  #path;
+  #told;
+  #last = null;
+  #life = "";
+  #ended = false;
+
+  /** `told` has `entries(list, token)`, `reset({reason, detail})`, `end()` and `moved()`; `after` is a token, or null. */
+  constructor(gateway, job, after, told) {
+    super(gateway, told.moved, after);
+    this.#path = `/v1/jobs/${encodeURIComponent(job)}`;
+    this.#told = told;
+    this.#place(after);
+  }
+
+  path() {
+    return this.#ended ? null : `${this.#path}/stream?events=all`;
+  }
+
+  hear(event, data, id) {
+    if (event === "event") this.#take([data], id);
+    else if (event === "reset") this.#reset(data);
+    else if (event === "end") this.#end();
+  }
+
+  anew({problem, message}) {
+    this.#reset({reason: problem?.type?.split(":").at(-1) ?? "token", detail: message});
+  }
+
+  async poll(signal, slowly) {
+    const ask = async () => {
+      // Looked at before its events are read: then none of an end that is seen is missing.
+      const job = await this.gateway.get(this.#path, {signal});
+      if (this.#last !== null && isAfter(this.#last, job.position)) this.#reset({reason: "position", detail: "the job began anew"});
+      let changed = false;
+      for (let page = {next: true}; page.next; changed ||= page.events.length > 0) {
+        page = await this.#page(signal);
+        this.be("polling");
+        this.#take(page.events, null);
+      }
+      if (!isFinal(job)) return changed;
+      this.#end();
+      return null;
+    };
+    await again(this.gateway, {slowly}, signal, ask);
+  }
+
+  async probe(signal) {
+    await this.gateway.get(this.#path, {signal});
+  }
+
+  #page(signal) {
+    const after = this.#last && new URLSearchParams({after: this.#token()});
+    return this.gateway.get(`${this.#path}/events?limit=${PAGE}${after ? `&${after}` : ""}`, {signal});
+  }
+
+  #token() {
+    return this.#life + this.#last;
+  }
+
+  /** A token is `incarnation.position`, or a bare position. */
+  #place(token) {
+    const dot = token?.indexOf(".") ?? -1;
+    this.#life = token?.slice(0, dot + 1) ?? "";
+    this.#last = token?.slice(dot + 1) ?? null;
+  }
+
+  #take(entries, token) {
+    const fresh = this.#last === null ? entries : entries.filter(({position}) => isAfter(position, this.#last));
+    if (!fresh.length) return;
+    if (token) this.#place(token);
+    else this.#last = fresh.at(-1).position;
+    this.#told.entries(fresh, this.#token());
+  }
+
+  #reset(why) {
+    this.#place(null);
+    this.#told.reset(why);
+  }
+
+  #end() {
+    this.#ended = true;
+    this.#told.end();
+  }
+}
+
+/** What a job takes of a query. */
+const lengthOf = (job) => "&job=".length + encodeURIComponent(job).length;
+
 /** The query of a filter: `{kind: "import", status: ["queued", "running"], label: {team: "a"}}`. */
 function queryOf(filter) {
   const query = new URLSearchParams();
@@ -184,4 +295,11 @@ function queryOf(filter) {
     } else for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
   }
   return query.toString();
+}
+
+/** Positions are `ms-seq`. */
+function isAfter(one, other) {
+  const [ms, seq] = one.split("-").map(Number);
+  const [otherMs, otherSeq] = other.split("-").map(Number);
+  return ms > otherMs || (ms === otherMs && seq > otherSeq);
 }

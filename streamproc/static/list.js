@@ -1,9 +1,8 @@
 // <job-list kind="import">: jobs that match, live, the newest first.
 
 import {Following} from "./following.js";
-import {make, mark, root, say} from "./look.js";
+import {connectionWord, make, mark, root, say} from "./look.js";
 import {isFinal} from "./polls.js";
-import {connectionWord} from "./words.js";
 
 const FILTERS = ["status", "kind", "worker", "owner", "label", "stalled", "q"];
 const MOST = 20;

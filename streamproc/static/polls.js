@@ -5,6 +5,7 @@ import {Problem} from "./gateway.js";
 
 const ACTIVE = 1_000;
 const IDLE = 5_000;
+const SLOW = 60_000; // where nobody looks
 const BREATH = 200; // between long polls
 const WAIT = 25; // s
 const AT_ONCE = 1_000;
@@ -37,23 +38,23 @@ export class Slots {
 }
 
 /** Ask again and again, the sooner the more happens. `ask(longPoll)` tells whether something had changed; null at the end. */
-export async function again(gateway, mayWait, signal, ask) {
+export async function again(gateway, {waits: mayWait = false, slowly = false}, signal, ask) {
   let pause = ACTIVE;
   while (!signal.aborted) {
-    const waits = mayWait && gateway.longPolls;
+    const waits = mayWait && !slowly && gateway.longPolls;
     const began = Date.now();
     let changed;
     try {
       changed = await ask(waits);
     } catch (error) {
-      if (!waits || signal.aborted) throw error;
+      if (!waits || signal.aborted || error.retryAfter) throw error;
       gateway.longPolls = false; // whatever is in between doesn't wait so long
       continue;
     }
     if (changed === null) return;
     if (waits && !changed && Date.now() - began < AT_ONCE) gateway.longPolls = false;
     pause = changed ? ACTIVE : Math.min(IDLE, pause * 1.5);
-    await sleep(waits ? BREATH : pause, signal);
+    await sleep(slowly ? SLOW : waits ? BREATH : pause, signal);
   }
 }
 

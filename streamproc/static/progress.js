@@ -1,9 +1,8 @@
 // <job-progress job="import-42">: a job as a bar, live.
 
 import {Following} from "./following.js";
-import {make, mark, root, say} from "./look.js";
+import {connectionWord, duration, instant, make, mark, percentText, root, say, statusWord} from "./look.js";
 import {isFinal} from "./polls.js";
-import {connectionWord, duration, instant, percentText, statusWord} from "./words.js";
 
 const TICK = 1_000;
 const ticking = new Set();

@@ -119,6 +119,25 @@ export interface Told {
   onState?: (state: State, connection: Connection) => void;
 }
 
+/** Something that happened to a job, as its history has it. */
+export interface Entry {
+  /** Where it is in the log. */
+  position: string;
+  /** When the gateway's server took it. */
+  time: string;
+  /** Why it changed nothing, if so. */
+  mark: string | null;
+  event: {job: string; type: string; [field: string]: unknown};
+}
+
+export interface EventsTold {
+  /** The token of what one has, or the position of an event. */
+  after?: string | null;
+  /** What was told before counts no more; the history follows from its beginning. */
+  onReset?: (why: {reason: string; detail: string}) => void;
+  onState?: (state: State, connection: Connection) => void;
+}
+
 export class Client {
   private constructor();
   readonly url: string;
@@ -133,6 +152,12 @@ export class Client {
     told?: Told,
   ): FollowingMany;
   followMany(filter: Filter, callback: (job: string, snapshot: Snapshot | null) => void, told?: Told): Following;
+  /** The events of a job: all of them, in order, each once. `token` goes on after these; `ended`: no more will come. */
+  followEvents(
+    job: string,
+    callback: (entries: Entry[], told: {token: string | null; ended: boolean}) => void,
+    options?: EventsTold,
+  ): Following;
   /** Follow nothing any longer. */
   close(): void;
 }
