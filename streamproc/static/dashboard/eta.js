@@ -2,7 +2,9 @@
 
 import { duration, millis, now } from "./format.js";
 
-const WHY = { queued: "waits in the queue", paused: "paused", indeterminate: "not known how far", no_progress: "no progress yet" };
+const WHY = {
+  queued: "waits in the queue", paused: "paused", stalled: "silent", indeterminate: "not known how far", no_progress: "no progress yet",
+};
 
 /** Seconds that are left by an estimate's instant, at least 0; NaN where nothing is known. */
 export function left(snapshot, which = "p50") {
@@ -17,11 +19,16 @@ export function elapsed(snapshot, at = now()) {
 
 export const isFinal = (snapshot) => ["finished", "failed", "canceled"].includes(snapshot?.status);
 
-/** Two texts: what remains, and when that ends (RFC 3339, or null). */
+/** Two texts: what remains, and when that ends; of a silent job: for how long, and since when. Instants are RFC 3339, or null. */
 export function remaining(snapshot) {
   if (isFinal(snapshot)) {
     const took = elapsed(snapshot);
     return [Number.isFinite(took) ? `took ${duration(took)}` : "", snapshot.finished_at];
+  }
+  if (snapshot.stalled) {
+    const since = snapshot.progressed_at ?? snapshot.started_at;
+    const silent = (now() - millis(since)) / 1000;
+    return [Number.isFinite(silent) ? `silent for ${duration(Math.floor(Math.max(0, silent)))}` : WHY.stalled, since];
   }
   const seconds = left(snapshot);
   if (Number.isFinite(seconds)) return [seconds < 1 ? "any moment" : `${duration(Math.ceil(seconds))} left`, snapshot.eta.finish_at.p50];

@@ -13,8 +13,12 @@ const dayAndTime = new Intl.DateTimeFormat(undefined, {
 const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const toTheMinute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
-const CENTURY = 36_525 * 86_400;
+const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const DAY = 86_400;
+const YEAR = 365.25 * DAY;
+const UNITS = [[YEAR, "y"], [YEAR / 12, "mo"], [DAY, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+const LEAST_IN_MONTHS = 90 * DAY; // "45 d" says more than "1 mo 14 d"
+const CENTURY = 100 * YEAR;
 
 let skew = 0;
 
@@ -26,6 +30,9 @@ export function setClock(text) {
 
 /** Milliseconds since 1970 by the gateway's clock. */
 export const now = () => Date.now() + skew;
+
+/** A moment of this machine's clock, as an RFC 3339 text by the gateway's. */
+export const byGateway = (date) => new Date(date.getTime() + skew).toISOString();
 
 /** Milliseconds since 1970 of an RFC 3339 text; NaN where there is none. */
 export const millis = (text) => (typeof text === "string" ? Date.parse(text) : NaN);
@@ -47,14 +54,13 @@ export const share = (value) => (Number.isFinite(value) ? percent(value * 100) :
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return NONE;
   if (seconds > CENTURY) return "over 100 years";
-  const whole = Math.max(0, seconds);
-  if (whole < 10) return `${(Math.floor(whole * 10) / 10).toFixed(1)} s`;
-  const first = UNITS.findIndex(([size]) => whole >= size);
-  const [size, name] = UNITS[first];
-  const rest = UNITS[first + 1];
-  const text = `${number(Math.floor(whole / size))} ${name}`;
-  const more = rest ? Math.floor((whole % size) / rest[0]) : 0;
-  return more ? `${text} ${more} ${rest[1]}` : text;
+  const known = Math.max(0, seconds);
+  if (known < 10 && known % 1) return `${tenths.format(Math.floor(known * 10) / 10)} s`;
+  const units = known < LEAST_IN_MONTHS ? UNITS.slice(2) : UNITS;
+  const [[size, name], rest] = units.slice(units.findIndex(([each]) => known >= each)); // of 0 s: the last
+  const text = `${number(Math.floor(known / size))} ${name}`;
+  const more = rest ? Math.floor((known % size) / rest[0]) : 0;
+  return more ? `${text} ${number(more)} ${rest[1]}` : text;
 }
 
 /** An instant in the reader's zone, as short as it may be today. */
@@ -76,6 +82,7 @@ export function time(text) {
 export function setTime(element, text) {
   if (element.dateTime === (text ?? "") && element.textContent) return;
   element.dateTime = text ?? "";
+  element.dir = "auto"; // the words of the reader's language
   element.textContent = instant(text);
   element.title = exact(text);
 }
