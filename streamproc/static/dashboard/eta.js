@@ -6,13 +6,16 @@ const WHY = {
   queued: "waits in the queue", paused: "paused", stalled: "silent", indeterminate: "not known how far", no_progress: "no progress yet",
 };
 
+/** When a snapshot is of, in ms since 1970: of a past moment, or of now. */
+export const momentOf = (snapshot) => snapshot.as_of ?? now();
+
 /** Seconds that are left by an estimate's instant, at least 0; NaN where nothing is known. */
 export function left(snapshot, which = "p50") {
-  return Math.max(0, (millis(snapshot.eta?.finish_at?.[which]) - now()) / 1000);
+  return Math.max(0, (millis(snapshot.eta?.finish_at?.[which]) - momentOf(snapshot)) / 1000);
 }
 
 /** Seconds that a job had been going for at a moment, or went. */
-export function elapsed(snapshot, at = now()) {
+export function elapsed(snapshot, at = momentOf(snapshot)) {
   const end = millis(snapshot.finished_at);
   return Math.max(0, ((Number.isNaN(end) ? at : end) - millis(snapshot.started_at)) / 1000);
 }

@@ -1,8 +1,8 @@
 /** A job's time from its start to when it should be over: what has gone by, and the band from p50 to p90. */
 
 import { h, say } from "./dom.js";
-import { isFinal } from "./eta.js";
-import { duration, instant, millis, now } from "./format.js";
+import { isFinal, momentOf } from "./eta.js";
+import { duration, instant, millis } from "./format.js";
 
 export function estimateStrip() {
   const gone = h("i", { class: "gone" });
@@ -16,9 +16,10 @@ export function estimateStrip() {
     const isKnown = !isFinal(snapshot) && [start, p50, p90].every(Number.isFinite);
     element.hidden = !isKnown;
     if (!isKnown) return;
-    const end = Math.max(p90, now(), start + 1);
+    const moment = momentOf(snapshot);
+    const end = Math.max(p90, moment, start + 1);
     const part = (at) => Math.min(100, Math.max(0, (100 * (at - start)) / (end - start)));
-    gone.style.width = `${part(now())}%`;
+    gone.style.width = `${part(moment)}%`;
     band.style.left = `${part(p50)}%`;
     band.style.width = `${Math.max(0.5, part(p90) - part(p50))}%`;
     const basis = { rate: "by its rate", history: "by earlier jobs", blend: "by its rate and earlier jobs" }[snapshot.eta.basis] ?? "";
