@@ -30,7 +30,7 @@ export function remaining(snapshot) {
   }
   if (snapshot.stalled) {
     const since = snapshot.progressed_at ?? snapshot.started_at;
-    const silent = (now() - millis(since)) / 1000;
+    const silent = (momentOf(snapshot) - millis(since)) / 1000;
     return [Number.isFinite(silent) ? `silent for ${duration(Math.floor(Math.max(0, silent)))}` : WHY.stalled, since];
   }
   const seconds = left(snapshot);
