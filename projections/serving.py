@@ -13,6 +13,7 @@ from projections.estimate import Estimate, Facts, estimate
 from projections.job import JobSnapshot, Unit
 from projections.kinds import Kind
 from projections.paths import Path, Run
+from projections.slow import Slow, slow, slow_after
 from projections.summary import Details, Quantiles, Summary, details, quantile, summary
 from streamproc.events import Error
 from streamproc.projection import parse_rfc3339, rfc3339
@@ -108,7 +109,7 @@ _FINAL: Final = frozenset({"finished", "failed", "canceled"})
 class Estimator:
     """Puts estimates into snapshots. It keeps nothing; see `streamproc.projection.Estimator`."""
 
-    shapes: tuple[type[Struct], ...] = (Job, Unit, Moment, Summary, Details)
+    shapes: tuple[type[Struct], ...] = (Job, Unit, Moment, Summary, Details, Slow)
 
     def kind(self, snapshot: bytes) -> str | None:
         """The kind whose runs the estimate of a snapshot needs, if any."""
@@ -131,6 +132,15 @@ class Estimator:
     def details(self, runs: Sequence[tuple[int, bytes]]) -> Details:
         """What is told of one kind."""
         return details(runs)
+
+    def slow_after(self, summary: Summary) -> float | None:
+        """From how many seconds of work on a job of a kind is slow; None where nothing is usual yet."""
+        return slow_after(summary)
+
+    def slow(self, summary: Summary, snapshot: bytes, now: int) -> Slow | None:
+        """How slow a job of a kind is, by its stored snapshot; None where it isn't."""
+        facts = _read(snapshot)
+        return None if facts is None or facts.eta is None else slow(summary, facts.eta, now)
 
     def again(self, snapshot: bytes, now: int, last: Last | None) -> bytes | None:
         """A later snapshot with the estimate of a moment ago; None where that is too old, or of another status."""

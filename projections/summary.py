@@ -43,13 +43,17 @@ class Summary(Struct, frozen=True):
 
     Args:
         runs: how many there are; all else is of these.
+        finished: how many of them finished.
         duration_seconds: of those that finished, without pauses and stalls; None where none did.
+        silent_seconds: the longest that a run said nothing of its progress; None where there are none.
         failure_rate: of those that finished or failed; None where there are none.
         last_ended_at: when the latest ended, RFC 3339.
     """
 
     runs: int
+    finished: int
     duration_seconds: Quantiles | None
+    silent_seconds: Quantiles | None
     failure_rate: float | None
     last_ended_at: str | None
 
@@ -115,6 +119,8 @@ class _Brief(Struct, array_like=True, gc=False):
 
     outcome: str
     duration: int
+    waited: int
+    gap: int
 
 
 _Runs = Sequence[tuple[int, bytes]]
@@ -133,7 +139,9 @@ def details(runs: _Runs) -> Details:
     brief = _summary(decoded)
     return Details(
         brief.runs,
+        brief.finished,
         brief.duration_seconds,
+        brief.silent_seconds,
         brief.failure_rate,
         brief.last_ended_at,
         quantiles(run.waited for _, run in decoded),
@@ -167,11 +175,13 @@ def _share(part: int, whole: int) -> float | None:
 
 def _summary(runs: Sequence[tuple[int, Run | _Brief]]) -> Summary:
     outcomes = [run.outcome for _, run in runs]
-    failed = outcomes.count("failed")
+    failed, finished = outcomes.count("failed"), outcomes.count("finished")
     return Summary(
         len(runs),
+        finished,
         quantiles(run.duration for _, run in runs if run.outcome == "finished"),
-        _share(failed, failed + outcomes.count("finished")),
+        quantiles(run.gap for _, run in runs),
+        _share(failed, failed + finished),
         rfc3339(runs[-1][0]) if runs else None,
     )
 

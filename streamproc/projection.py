@@ -117,8 +117,8 @@ class Estimator(Protocol):
     """What a gateway needs to serve estimates. It knows nothing of projections; this is chosen with them.
 
     Args:
-        shapes: the types of what is served: `Job`, `Unit`, `Moment`, `Summary` and `Details`, for the documents that
-            tell of it.
+        shapes: the types of what is served: `Job`, `Unit`, `Moment`, `Summary`, `Details` and `Slow`, for the
+            documents that tell of it.
     """
 
     shapes: tuple[type[Struct], ...]
@@ -134,6 +134,16 @@ class Estimator(Protocol):
 
     def details(self, runs: Sequence[tuple[int, bytes]]) -> Struct:
         """What is told of one kind, of the same. It may take a second."""
+
+    def slow_after(self, summary: Any) -> float | None:
+        """From how many seconds of work on a job of a kind is slow, by its summary; None where nothing is usual yet."""
+
+    def slow(self, summary: Any, snapshot: bytes, now: int) -> Struct | None:
+        """How slow a job is, by its kind's summary and its stored snapshot; None where it isn't.
+
+        Args:
+            now: the server's time, in ms since 1970.
+        """
 
     def again(self, snapshot: bytes, now: int, last: Any) -> bytes | None:
         """A snapshot with the estimate that was served last, where that is of a moment ago and holds; else None."""

@@ -1,18 +1,20 @@
 """What is stored of kinds of jobs: which there are, their latest runs, and the jobs of them by status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from streamproc.connection import server_errors
+from streamproc.indexes import STARTED
 from streamproc.keys import Keys
 from streamproc.position import key
 
 __all__ = ["Runs"]
 
 _SPARE: Final = 8
+_MOST_OF_AN_INDEX: Final = 1000
 
 
 class Runs:
@@ -87,6 +89,38 @@ class Runs:
             places = sorted((float(page[at + 1]), page[at]) for page in own for at in range(0, len(page), 2))
             found.append([job.decode() for _, job in reversed(places[-most:])])
         return found
+
+    async def started_before(
+        self, moments: Mapping[str, int], statuses: Sequence[str]
+    ) -> tuple[list[tuple[int, str, str]], bool]:
+        """The jobs that have one of these statuses and started before their kind's moment, in ms since 1970.
+
+        Returns each with when it started and its kind, the earliest first; and whether these are all. Of a kind,
+        status and partition 1,000 are looked at, those that were created first.
+        """
+        kinds = list(moments)
+        at = [moments[kind] for kind in kinds for _ in statuses for _ in self._partitions]
+        reads = [
+            ("ZRANGEBYSCORE", index, "-inf", moment, "LIMIT", 0, _MOST_OF_AN_INDEX)  # none starts before it is created
+            for index, moment in zip(self._indexes(kinds, statuses), at, strict=True)
+        ]
+        pages = await self._replies(reads)
+        names = [kind for kind in kinds for _ in statuses for _ in self._partitions]
+        partitions = [keys for _ in kinds for _ in statuses for keys in self._partitions]
+        listed = [each for each in zip(names, partitions, pages, strict=True) if each[2]]
+        starts = await self._replies([("ZMSCORE", keys.index(STARTED), *jobs) for _, keys, jobs in listed])
+        found = [
+            (int(started), kind, job.decode())
+            for (kind, _, jobs), of_jobs in zip(listed, starts, strict=True)
+            for job, started in zip(jobs, of_jobs, strict=True)
+            if started is not None and started < moments[kind]
+        ]
+        return sorted(found), all(len(page) < _MOST_OF_AN_INDEX for page in pages)
+
+    async def now(self) -> int:
+        """The server's time, in ms since 1970."""
+        [(seconds, micros)] = await self._replies([("TIME",)])
+        return int(seconds) * 1000 + int(micros) // 1000
 
     def _indexes(self, kinds: Sequence[str], statuses: Sequence[str]) -> list[str]:
         """By kind, then by status, then by partition."""

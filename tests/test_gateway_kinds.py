@@ -16,7 +16,8 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.anyio
 
 BRIEF = {
-    "kind", "active", "average_percent", "average_of", "runs", "duration_seconds", "failure_rate", "last_ended_at"
+    "kind", "active", "average_percent", "average_of", "runs", "finished", "duration_seconds", "silent_seconds",
+    "failure_rate", "last_ended_at",
 }  # fmt: skip
 DETAILS = BRIEF | {"waited_seconds", "stages", "latest", "calibration"}
 NONE_ACTIVE = {"queued": 0, "started": 0, "running": 0, "paused": 0}
@@ -83,7 +84,9 @@ async def test_a_kind_is_listed_from_its_first_job_on(service: Service) -> None:
         "average_percent": None,
         "average_of": 0,
         "runs": 0,
+        "finished": 0,
         "duration_seconds": None,
+        "silent_seconds": None,
         "failure_rate": None,
         "last_ended_at": None,
         "waited_seconds": None,

@@ -33,7 +33,7 @@ def summed(runs: Sequence[Run]) -> Any:
 
 def test_durations_are_of_runs_that_finished_and_failures_of_those_that_were_not_canceled() -> None:
     found = summed([run(1), run(2), run(3), run(100, "failed"), run(200, "canceled"), run(11)])
-    assert found["runs"] == 6
+    assert (found["runs"], found["finished"]) == (6, 4)
     assert found["duration_seconds"] == {"p50": 2.5, "p90": 8.6}
     assert found["failure_rate"] == 0.2
     assert found["last_ended_at"] == "2025-11-21T18:38:20.000Z"
@@ -42,7 +42,9 @@ def test_durations_are_of_runs_that_finished_and_failures_of_those_that_were_not
 def test_without_runs_nothing_is_known() -> None:
     assert summed([]) == {
         "runs": 0,
+        "finished": 0,
         "duration_seconds": None,
+        "silent_seconds": None,
         "failure_rate": None,
         "last_ended_at": None,
         "waited_seconds": None,
@@ -70,6 +72,11 @@ def test_the_latest_runs_come_first() -> None:
 def test_waits_are_of_all_runs() -> None:
     found = summed([run(1, waited=2), run(1, "failed", waited=4), run(1, waited=0)])
     assert found["waited_seconds"] == {"p50": 2.0, "p90": 3.6}
+
+
+def test_silences_are_of_all_runs() -> None:
+    gaps = (Run(outcome, 5000, 0, gap, []) for outcome, gap in (("finished", 100), ("failed", 300), ("canceled", 200)))
+    assert summed([*gaps])["silent_seconds"] == {"p50": 0.2, "p90": 0.28}
 
 
 def test_stages_are_told_in_the_order_of_the_latest_run_with_how_often_they_were_skipped() -> None:

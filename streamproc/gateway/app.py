@@ -29,6 +29,7 @@ from streamproc.gateway.past import get_estimates
 from streamproc.gateway.problems import HANDLERS
 from streamproc.gateway.reference import Documents, get_asyncapi, get_openapi, get_page, get_style
 from streamproc.gateway.routes import Served
+from streamproc.gateway.slow import get_slow
 from streamproc.gateway.sockets import get_socket
 from streamproc.gateway.stream import get_many, get_stream
 from streamproc.gateway.system import get_dead, get_system
@@ -56,6 +57,7 @@ ROUTES: Final = (
     Served("POST", "/v1/claims", post_claims, "claims"),
     Served("GET", "/v1/kinds", get_kinds, "jobs:read"),
     Served("GET", "/v1/kinds/{kind:path}", get_kind, "jobs:read"),
+    Served("GET", "/v1/slow", get_slow, "jobs:read"),
     Served("GET", "/v1/log", get_log, "log:read"),
     Served("GET", "/v1/system", get_system, "log:read"),
     Served("GET", "/v1/dead", get_dead, "log:read"),

@@ -19,6 +19,7 @@ from streamproc.gateway.dialects.overviews import Overviews
 from streamproc.gateway.estimates import Estimates
 from streamproc.gateway.fanout import Fanout
 from streamproc.gateway.hindsight import Hindsight
+from streamproc.gateway.overdue import Overdue
 from streamproc.gateway.queue import Queue
 from streamproc.gateway.sets import Sets
 from streamproc.gateway.summaries import Summaries
@@ -56,6 +57,7 @@ class Opened(Struct):
     overviews: Overviews
     runs: Runs
     summaries: Summaries
+    overdue: Overdue
     claims: Claims
     queue: Queue
     vault: Vault
@@ -138,6 +140,7 @@ class Backend:
             self._why = error
             return False
         store, runs = Store(self._client, keys), Runs(self._client, keys)
+        summaries = Summaries(runs, self._estimator)
         claims = Claims(self._client, keys)
         hub, estimates = Hub(config.redis, keys, store), Estimates(store, self._estimator)
         listing, fanout = Listing(self._client, keys), Fanout(hub, estimates)
@@ -153,7 +156,8 @@ class Backend:
             estimates,
             Overviews(store, estimates),
             runs,
-            Summaries(runs, self._estimator),
+            summaries,
+            Overdue(runs, store, summaries, self._estimator),
             claims,
             Queue(claims),
             Vault(self._client, keys, None if self.auth is None else self.auth.secret),

@@ -208,6 +208,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         answers={200: json_answer("The kind.", "KindDetails")},
         refusals=(404,),
     ),
+    ("GET", "/v1/slow"): Operation(
+        tag="Kinds",
+        name="list_slow",
+        summary="Jobs that take longer than is usual for their kind",
+        about="The slowest for its kind first: those that have worked longer than nine in ten of its runs, and half as "
+        "long again as a half of them, of at least five that finished. With how many there are, and how many are "
+        "stalled.",
+        takes=("limit",),
+        answers={200: json_answer("The slowest, as of some seconds ago.", "SlowJobs")},
+        refusals=(400,),
+    ),
     ("GET", "/v1/log"): Operation(
         tag="Log",
         name="replay_log",
@@ -228,8 +239,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         tag="Log",
         name="list_dead_letters",
         summary="What of the log could not be folded",
-        about="With the reason of each: of all partitions the newest first, `next` being the next page's `cursor`; or of "
-        "one `partition` the oldest first, `next` being the place to go on `after`.",
+        about="With the reason of each: of all partitions the newest first, `next` being the next page's `cursor`; or "
+        "of one `partition` the oldest first, `next` being the place to go on `after`.",
         takes=("partition", "after", "cursor", "limit"),
         answers={200: Answer("A page of them.", page("dead_letters", "DeadLetter"), ("Link",))},
         refusals=(400,),

@@ -242,6 +242,7 @@ def schemas(served: Sequence[type[Struct]]) -> dict[str, Schema]:
     event["properties"]["type"]["not"] = {"enum": sorted(DECISIONS)}
     found["Claimed"] = _claimed()
     found["Estimates"] = _estimates()
+    found["SlowJobs"] = _slow_jobs()
     found["Kind"] = {"allOf": [ref("ActiveJobs"), ref("Summary")]}
     found["KindDetails"] = {"allOf": [ref("ActiveJobs"), ref("Details")]}
     return dict(sorted(found.items()))
@@ -305,3 +306,17 @@ def _estimates() -> Schema:
     """The way of a job, likewise."""
     moments = {"type": "array", "items": ref("Moment")}
     return {"title": "Estimates", "type": "object", "properties": {"estimates": moments}, "required": ["estimates"]}
+
+
+def _slow_jobs() -> Schema:
+    """Slow jobs: each a job and how slow it is."""
+    job = {"type": "object", "properties": {"job": ref("Job")}, "required": ["job"]}
+    count = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]}
+    fields = {
+        "jobs": {"type": "array", "items": {"allOf": [ref("Slow"), job]}},
+        "next": {"type": "null"},
+        "slow": {**count, "description": "How many are slow; null for who is limited to some owners or jobs."},
+        "stalled": {**count, "description": "How many are stalled; likewise."},
+        "complete": {"type": "boolean", "description": "Whether all were looked at that could be slow."},
+    }
+    return {"title": "SlowJobs", "type": "object", "properties": fields, "required": list(fields)}
