@@ -1,9 +1,8 @@
 // Who is told of which jobs. All that a page follows by name goes over as few streams as hold it.
 
 import {EventsFeed, FilteredFeed, NamedFeed} from "./feeds.js";
-import {Gateway, Problem} from "./gateway.js";
+import {Gateway, Problem, isFinal} from "./gateway.js";
 import {Latest, attend, call} from "./pages.js";
-import {isFinal} from "./polls.js";
 
 const NAME = /^[A-Za-z0-9._:@-]{1,200}$/;
 const WORST_FIRST = ["gone", "stale", "connecting", "polling", "live"];

@@ -1,14 +1,12 @@
 // A feed keeps something up to date: by one stream; where streams don't get through, by long polls; else by polls.
 //
-// A stream that breaks is opened again with the token of what was had. Once that is done at once (within a quarter of a
-// second, not all pages in the same moment), as a proxy that cuts streams off is there again by then. After that it is
-// done when the gateway said to (`retry`: 1 to 4 s, drawn for each client), and up to 5 s: two thousand pages find a
-// gateway that starts one by one. Whom a gateway that stops sends away with a `retry` of its own does as it says.
+// A stream that breaks is opened again with the token of what was had: once at once, within a quarter of a second, as
+// what broke it may be over by then; after that when the gateway said to (`retry`, drawn for each client), so that
+// thousands find one that starts one by one. Whom a gateway that stops sends away with a `retry` does as it says.
 //
-// A stream that says nothing at all, while plain requests are answered, is taken for blocked by something in between;
-// then we poll, and try streams again every minute.
+// A stream that says nothing, while plain requests are answered, is taken for blocked by something in between.
 
-import {Problem, messages, takeStream} from "./gateway.js";
+import {Problem, messages, sleep, takeStream} from "./gateway.js";
 
 const FIRST_BYTE = 4_000; // a stream says something at once,
 const SILENCE = 40_000; //   and then at least every 15 s
@@ -21,20 +19,6 @@ const REFUSED = [1_000, 5_000, 15_000, 60_000];
 const ABSENT = [1_000, 2_000, 5_000];
 const ENOUGH_BLOCKED = 2;
 const FOREVER = 2 ** 31 - 1;
-
-/** Wait; ends early, and quietly, with the signal. */
-export function sleep(ms, signal) {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
-}
 
 /**
  * What all feeds share. A subclass says what to follow: `path(token)`, null where there is nothing; `hear(event, data,

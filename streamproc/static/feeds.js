@@ -1,7 +1,7 @@
 // The three kinds of feeds: of jobs that are named, of those that match a filter, and of the events of one.
 
-import {Feed, sleep} from "./feed.js";
-import {Slots, again, isFinal, look} from "./polls.js";
+import {Feed} from "./feed.js";
+import {Slots, again, isFinal, look, sleep} from "./gateway.js";
 
 const AT_A_TIME = 4;
 const MOST_JOBS = 200;

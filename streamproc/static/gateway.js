@@ -1,6 +1,15 @@
-// Requests to a gateway: who asks, what is wrong with the answer, what a stream says, and how many of them there may be.
+// What is asked of a gateway: by requests, by streams, and by polls where streams don't get through.
 
 const MOST_STREAMS = 4; // a browser has six connections to an HTTP/1.1 server, for all of its tabs together
+const ACTIVE = 1_000;
+const IDLE = 5_000;
+const SLOW = 60_000; // where nobody looks
+const BREATH = 200; // between long polls
+const WAIT = 25; // s
+const AT_ONCE = 1_000;
+
+const FINAL = new Set(["finished", "failed", "canceled"]);
+
 const held = new Set();
 
 /** A request that was refused (`status`, and `problem`: RFC 9457), or that got no answer (`status` 0). */
@@ -22,10 +31,6 @@ export class Gateway {
 
   #who;
 
-  /**
-   * @param {string | URL} url
-   * @param {{token?: string | (() => string | Promise<string>), ticket?: () => string | Promise<string>, share?: string}} [who]
-   */
   constructor(url, who = {}) {
     const {origin, pathname} = new URL(url, globalThis.document?.baseURI);
     this.url = origin + pathname.replace(/\/+$/, "");
@@ -39,8 +44,8 @@ export class Gateway {
     const all = new Headers(headers);
     const {token, ticket} = this.#who;
     if (this.share) url.searchParams.set("share", this.share);
-    if (ticket) url.searchParams.set("ticket", await got("ticket", ticket, options.signal));
-    if (token) all.set("authorization", `Bearer ${await got("token", token, options.signal)}`);
+    if (ticket) url.searchParams.set("ticket", await got("ticket", ticket));
+    if (token) all.set("authorization", `Bearer ${await got("token", token)}`);
     sent?.();
     let response;
     try {
@@ -70,24 +75,12 @@ export class Gateway {
   }
 }
 
-/** What says who asks: a text, or what a function gets, as long as somebody waits for it. */
-async function got(name, source, signal) {
-  if (typeof source !== "function") return source;
-  let gone;
+/** What says who asks: a text, or what a function of the page's gets. */
+async function got(name, source) {
   try {
-    return await Promise.race([
-      source(),
-      new Promise((_, reject) => {
-        gone = () => reject(signal.reason);
-        if (signal?.aborted) gone();
-        signal?.addEventListener("abort", gone);
-      }),
-    ]);
+    return typeof source === "function" ? await source() : source;
   } catch (error) {
-    if (signal?.aborted) throw error;
     throw new Problem(0, {title: `the page could get no ${name}: ${error?.message ?? error}`}, null, error);
-  } finally {
-    signal?.removeEventListener("abort", gone);
   }
 }
 
@@ -177,5 +170,78 @@ export async function* messages(body, heard) {
     }
   } finally {
     reader.cancel().catch(() => {}); // where it broke by itself there is nothing to let go of
+  }
+}
+
+/** Wait; ends early, and quietly, with the signal. */
+export function sleep(ms, signal) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}
+
+/** Whether nothing more will come of a job; null is one that isn't there. */
+export const isFinal = (snapshot) => FINAL.has(snapshot?.status);
+
+/** Lets a few through at a time. */
+export class Slots {
+  #free;
+  #waiting = [];
+
+  constructor(free) {
+    this.#free = free;
+  }
+
+  async use(work) {
+    if (this.#free > 0) this.#free--;
+    else await new Promise((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
+/** Ask again and again, the sooner the more happens. `ask(longPoll)` tells whether something had changed; null at the end. */
+export async function again(gateway, {waits: mayWait = false, slowly = false}, signal, ask) {
+  let pause = ACTIVE;
+  while (!signal.aborted) {
+    const waits = mayWait && !slowly && gateway.longPolls;
+    const began = Date.now();
+    let changed;
+    try {
+      changed = await ask(waits);
+    } catch (error) {
+      if (!waits || signal.aborted || error.retryAfter) throw error;
+      gateway.longPolls = false; // whatever is in between doesn't wait so long
+      continue;
+    }
+    if (changed === null) return;
+    if (waits && !changed && Date.now() - began < AT_ONCE) gateway.longPolls = false;
+    pause = changed ? ACTIVE : Math.min(IDLE, pause * 1.5);
+    await sleep(slowly ? SLOW : waits ? BREATH : pause, signal);
+  }
+}
+
+/** A job, unless it is as the tag says: its snapshot, null where there is none; undefined where it is the same. */
+export async function look(gateway, job, tag, waits, signal) {
+  const headers = {...(tag && {"if-none-match": tag}), ...(waits && {prefer: `wait=${WAIT}`})};
+  try {
+    const response = await gateway.request(`/v1/jobs/${encodeURIComponent(job)}`, {headers, signal});
+    if (response.status === 304) return {tag};
+    return {tag: response.headers.get("etag"), snapshot: await response.json()};
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return {tag: null, snapshot: null};
+    throw error;
   }
 }

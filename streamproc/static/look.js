@@ -17,6 +17,8 @@ const TEXT = `
 @media (prefers-color-scheme: dark) {
   :host { --_accent: #7aa2ff; --_good: #5ccf95; --_bad: #ff8a80; --_warn: #f0b95a; }
 }
+a { color: inherit; text-decoration: none; }
+a[href]:hover { text-decoration: underline; }
 .line { display: flex; gap: 0.75em; align-items: baseline; justify-content: space-between; }
 .title { min-inline-size: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
 .status { flex: none; font-variant-numeric: tabular-nums; }
@@ -43,7 +45,9 @@ const TEXT = `
 .stalled .bar, .paused .bar { background: var(--job-warn, var(--_warn)); }
 .canceled .bar { background: currentColor; opacity: 0.5; }
 .unsure .bar { transform: scaleX(0.3); }
-.stale .track { opacity: 0.5; }
+.stale .track { opacity: 0.5; transition: opacity 0.3s 0.5s; }
+.gone .track { opacity: 0.5; }
+.gone .about { white-space: normal; overflow-wrap: anywhere; }
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
 ul { list-style: none; margin: 0; padding: 0; display: grid; gap: var(--job-gap, 1em); }
 li { min-inline-size: 0; }
@@ -97,6 +101,8 @@ const STATUS = {
   canceled: "Canceled",
 };
 const CONNECTION = {connecting: "Connecting…", stale: "Reconnecting…", gone: "There is no such job"};
+const BREATH = 3_000;
+const MOST_SAID = 3;
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
 
 export const statusWord = (snapshot) => (snapshot.stalled ? "Stalled" : (STATUS[snapshot.status] ?? snapshot.status));
@@ -127,6 +133,23 @@ export function instant(text) {
 }
 
 /** What is worth knowing of the connection; nothing while all is well. */
-export function connectionWord({state, problem}) {
-  return state === "gone" && problem && problem.status !== 404 ? problem.message : (CONNECTION[state] ?? "");
+export function connectionWord({state, since, problem}) {
+  if (state === "gone" && problem && problem.status !== 404) return problem.message;
+  if (state === "stale" && since) return `Reconnecting; as of ${since.toLocaleTimeString(undefined, {timeStyle: "medium"})}`;
+  return CONNECTION[state] ?? "";
+}
+
+/** Says things aloud, in a live region: at once, and then what came in some seconds together. */
+export function announcer(region) {
+  let waiting = [];
+  let timer = null;
+  const speak = () => {
+    if (waiting.length) say(region, waiting.length > MOST_SAID ? `${waiting.length} changes` : waiting.join(". "));
+    timer = waiting.length ? setTimeout(speak, BREATH) : null;
+    waiting = [];
+  };
+  return (text) => {
+    waiting.push(text);
+    if (!timer) speak();
+  };
 }
