@@ -39,12 +39,11 @@ export function open(place, job, parameters) {
 
   function build() {
     const made = head(job);
-    const chart = progressChart(job, asked);
     const slider = pastSlider(job, asked, (snapshot) => {
       past = snapshot;
       refresh();
     }, parameters.get("at"));
-    parts.push(actions(job, asked, !share), slider, stages(share ? null : asked), indicators(), chart, units(job, asked), outcome(), events(job, asked));
+    parts.push(actions(job, asked, !share), slider, progressChart(job, asked, slider), stages(share ? null : asked), indicators(), units(job, asked), outcome(), events(job, asked));
     place.replaceChildren(made.element);
     made.element.append(...parts.map((part) => part.element));
     return made;
