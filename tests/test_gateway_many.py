@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from streamproc import hub
-from streamproc.gateway import sets
-from tests.support.gateways import Message, Service, messages, serving_with_projector
+from streamproc.gateway import clients, fanout, sets
+from tests.support.gateways import Message, Service, messages, serving, serving_with_projector
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -262,6 +262,28 @@ async def test_a_job_that_no_longer_matches_is_left(service: Service) -> None:
             seen.append((message.event, job_of(message)))
         await service.append({"job": "a", "type": "job.noted", "worker": "w2"}, noted("b"))
         assert job_of(await reader.next()) == "b"
+
+
+async def test_a_moving_set_without_jobs_says_that_it_lives_and_ends_when_the_gateway_stops(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
+    alive, rest = anyio.Event(), list[str]()
+    async with anyio.create_task_group() as tasks:
+        async with serving(service.config) as http:
+
+            async def listen() -> None:
+                async with http.stream("GET", "/v1/stream?kind=nothing") as response:
+                    async for line in response.aiter_lines():
+                        rest.append(line)
+                        if rest.count(":") == 3:
+                            alive.set()
+
+            tasks.start_soon(listen)
+            with anyio.fail_after(10):
+                await alive.wait()
+    assert any(line.startswith("retry: ") for line in rest[rest.index(":") :])
 
 
 async def test_what_others_sent_makes_no_event_of_its_own(service: Service) -> None:

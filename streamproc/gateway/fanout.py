@@ -72,6 +72,12 @@ class Fanout:
 
     # Who follows what --------------------------------------------------------------------------------------------
 
+    def admit(self, client: Client) -> None:
+        """Take in a client that may follow nothing yet: it has its heartbeats and its end. Raises `ServerError`."""
+        if self._draining:
+            raise ServerUnavailable("the gateway is stopping")
+        self.clients.add(client)
+
     async def follow(
         self, client: Client, wanted: Mapping[str, Start], *, lossless: bool, viewer: Viewer = Snapshots
     ) -> None:

@@ -83,6 +83,7 @@ async def _moving(request: Request) -> Response:
         opened.fanout.drop(client)
 
     try:
+        opened.fanout.admit(client)
         jobs = await member.begin()
     except BaseException:
         release(client)
