@@ -38,7 +38,7 @@ async function route() {
     const { open } = await page.loaded;
     if (wanted.path !== path) return;
     shown = open(place, page.named, wanted.parameters);
-    if (!isFirst) main.focus({ preventScroll: true });
+    if (!isFirst && !place.contains(document.activeElement)) main.focus({ preventScroll: true });
   } catch (error) {
     place.replaceChildren(failed(error, () => location.reload()));
   }

@@ -4,8 +4,8 @@ import { client, pages, query } from "./api.js";
 import { h, say } from "./dom.js";
 import { elapsed } from "./eta.js";
 import { duration, number } from "./format.js";
-import { makeRow } from "./jobs.js";
 import { poll } from "./poll.js";
+import { makeRow } from "./row.js";
 import { failed, loading } from "./states.js";
 
 const REFRESH_MS = 4_000;

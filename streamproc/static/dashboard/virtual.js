@@ -3,6 +3,7 @@
 import { atNextFrame, attribute, h } from "./dom.js";
 
 const BEYOND = 6;
+const WRITE_MS = 4; // of a frame's 16: to lay out and paint takes three times as long as to write
 
 /**
  * A list.
@@ -15,21 +16,23 @@ const BEYOND = 6;
 export function virtualList(label, make, keyOf, { height, scroller = null, seen = () => {} }) {
   const element = h("ul", { class: "virtual", "aria-label": label });
   const rows = new Map();
+  const changed = new Set();
   let items = [];
   let range = [0, 0];
+  let isMoved = false;
 
-  function inSight() {
-    const row = height();
+  function inSight(row) {
     const top = scroller ? scroller.scrollTop : -element.getBoundingClientRect().top;
     const tall = scroller ? scroller.clientHeight : innerHeight;
-    const first = Math.max(0, Math.floor(top / row) - BEYOND);
+    const first = Math.max(0, Math.min(Math.floor(top / row) - BEYOND, items.length - 1));
     return [first, Math.max(first, Math.min(items.length, Math.ceil((top + tall) / row) + BEYOND))];
   }
 
   function render() {
+    isMoved = false;
     if (!element.isConnected) return;
     const row = height();
-    range = inSight();
+    range = inSight(row);
     const tall = `${items.length * row}px`;
     if (element.style.height !== tall) element.style.height = tall;
     const kept = new Set();
@@ -42,15 +45,16 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
       if (!made) {
         made = make();
         rows.set(key, made);
+        made.show(items[at]);
       }
+      made.item = items[at];
       // Who reads the document reads it in the order of the list.
       if (place === made.element) place = place.nextSibling;
       else element.insertBefore(made.element, place);
-      const moved = `translateY(${at * row}px)`;
-      if (made.element.style.transform !== moved) made.element.style.transform = moved;
+      const top = `${at * row}px`;
+      if (made.element.style.top !== top) made.element.style.top = top;
       attribute(made.element, "aria-posinset", at + 1);
       attribute(made.element, "aria-setsize", items.length);
-      made.show(items[at]);
     }
     for (const [key, made] of rows) {
       if (kept.has(key) || made.element.contains(document.activeElement)) continue;
@@ -61,18 +65,46 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
     seen(items.slice(...range));
   }
 
-  const refresh = atNextFrame(render);
+  /** Rows that have changed are shown as far as a frame goes, and the others with the next. */
+  const draw = atNextFrame(() => {
+    if (isMoved) render();
+    const end = performance.now() + WRITE_MS;
+    for (const key of changed) {
+      changed.delete(key);
+      const made = rows.get(key);
+      made?.show(made.item);
+      if (performance.now() > end) break;
+    }
+    if (changed.size) draw();
+  });
+  const move = () => {
+    isMoved = true;
+    draw();
+  };
+  const refresh = () => {
+    for (const key of rows.keys()) changed.add(key);
+    move();
+  };
   const target = scroller ?? window;
-  target.addEventListener("scroll", refresh, { passive: true });
-  addEventListener("resize", refresh);
+  target.addEventListener("scroll", move, { passive: true });
+  addEventListener("resize", move);
 
   return {
     element,
+    /** Show what has become of all of them. */
     refresh,
+    /** Show what has become of one: only its row is touched. */
+    update(key) {
+      if (!rows.has(key)) return;
+      changed.add(key);
+      draw();
+    },
     set(found) {
       items = found;
       refresh();
     },
+    /** The same at once, and not with the next frame. */
+    render,
     /** Bring a row into sight and give it the focus. */
     focus(at) {
       const row = height();
@@ -87,9 +119,9 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
     /** Which item a row inside holds the focus; -1 where none does. */
     focused: () => items.findIndex((item) => rows.get(keyOf(item))?.element.contains(document.activeElement)),
     close() {
-      refresh.cancel();
-      target.removeEventListener("scroll", refresh);
-      removeEventListener("resize", refresh);
+      draw.cancel();
+      target.removeEventListener("scroll", move);
+      removeEventListener("resize", move);
     },
   };
 }
