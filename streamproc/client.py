@@ -117,6 +117,16 @@ class Client:
                 raise UnknownKind(f"there are no jobs of kind {kind}") from error
             raise
 
+    async def system(self) -> Json:
+        """How the server and the partitions stand."""
+        async with self._request("GET", "/v1/system") as response:
+            return dict(msgspec.json.decode(await response.aread()))
+
+    async def ask(self, job: str, wish: str) -> None:
+        """Ask a job to ``pause``, ``resume`` or ``cancel``."""
+        async with self._request("POST", f"{_path(job)}/{wish}", job=job) as response:
+            await response.aread()
+
     async def _listed(
         self, what: str, wanted: Mapping[str, str | Sequence[str]], limit: int | None
     ) -> AsyncIterator[Json]:

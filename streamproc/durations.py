@@ -1,9 +1,10 @@
-"""How long things take, and have yet to take, in words."""
+"""How long things take, and have yet to take, how many there are and how far they are, in words."""
 
 from collections.abc import Mapping
+from math import floor
 from typing import Final
 
-__all__ = ["duration", "time_left"]
+__all__ = ["amount", "duration", "percent", "time_left"]
 
 _DAY: Final = 86_400
 
@@ -34,3 +35,13 @@ def time_left(remaining: Mapping[str, float]) -> str:
         return "overdue"
     sooner, later = (duration(max(0.0, remaining[quantile]), 0) for quantile in ("p50", "p90"))
     return later if sooner == later else f"{sooner} to {later}"
+
+
+def amount(value: float) -> str:
+    """A number of things: ``1,234``; of a fraction up to two places."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def percent(done: float) -> str:
+    """To one place, rounded down: what isn't done never looks so."""
+    return f"{floor(round(10 * done, 6)) / 10:.1f}"

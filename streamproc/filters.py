@@ -8,9 +8,11 @@ from msgspec import Struct
 
 from streamproc.indexes import FINISHED, STARTED, by_label, by_owner, by_state, by_worker, labels_of, words_of
 
-__all__ = ["CREATED", "ORDERS", "STATUSES", "Filter", "Order", "Place"]
+__all__ = ["ACTIVE", "CREATED", "ORDERS", "STATUSES", "Filter", "Order", "Place"]
 
 STATUSES: Final = ("queued", "started", "running", "paused", "finished", "failed", "canceled")
+ACTIVE: Final = STATUSES[:4]
+"""Of the jobs that haven't ended."""
 
 Place = tuple[int, str]
 """Where a job stands in an order: what it is sorted by, in ms since 1970, and its id."""

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import anyio
@@ -15,6 +16,7 @@ from streamproc.sse import Message, lines, messages
 __all__ = ["Link", "linked"]
 
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_CLOCK_SECONDS: Final = 2.0
 
 
 class Link:
@@ -22,16 +24,30 @@ class Link:
 
     Attributes:
         heard: when anything came last, in seconds of `time.monotonic`; None before.
+        back: likewise, when it came back after there had been none; None where that was never.
         error: why there is no connection now, while another is tried; None while there is one.
+        ahead: how many seconds the gateway's clock is ahead of ours; less than 2 count as none.
     """
 
     def __init__(self) -> None:
         self.heard: float | None = None
+        self.back: float | None = None
         self.error: ServerError | None = None
+        self.ahead = 0.0
 
     def hear(self) -> None:
         """Something came."""
-        self.heard, self.error = time.monotonic(), None
+        self.heard = time.monotonic()
+        if self.error is not None:
+            self.back, self.error = self.heard, None
+
+    def set_clock(self, date: str | None) -> None:
+        """Take what time it is there, by the header `Date`."""
+        try:
+            ahead = parsedate_to_datetime(date or "").timestamp() - time.time()
+        except ValueError:
+            return
+        self.ahead = ahead if abs(ahead) > _CLOCK_SECONDS else 0.0
 
 
 async def linked(
@@ -51,6 +67,8 @@ async def linked(
             headers = {"accept": "text/event-stream"} | ({"last-event-id": token} if token else {})
             async with connect(headers) as response:
                 begun = True
+                if link is not None:
+                    link.set_clock(response.headers.get("date"))
                 async for message in messages(_heard(lines(response), link)):
                     failures = 0
                     token = None if message.event == "reset" else message.id or token

@@ -241,7 +241,7 @@ def test_show_tells_stages_units_and_indicators(up: Up, job: str) -> None:
         {"job": job, "type": "job.counted", "indicator": "bytes", "done": 1000, "total": 2000},
     )
     shown = up.command("show", job).stdout
-    for fact in ("Read", "OSError: disk gone", "units: 2: 1 finished, 1 pending", "bytes: 1,000/2,000", "5 events"):
+    for fact in ("Read", "OSError: disk gone", "units: 1 pending, 1 finished of 2", "bytes: 1,000/2,000", "5 events"):
         assert fact in shown
 
 
@@ -249,7 +249,8 @@ def test_show_tells_stages_units_and_indicators(up: Up, job: str) -> None:
 def test_a_job_that_does_not_exist_is_exit_code_4(up: Up, command: str) -> None:
     done = up.command(command, "no-such-job")
     assert done.returncode == 4
-    assert done.stderr == "Error: there is no job no-such-job\n"
+    assert done.stderr.startswith("Error: there is no job no-such-job")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("ending", "code"), [("finished", 0), ("failed", 1), ("canceled", 1)])
@@ -532,7 +533,7 @@ def test_the_help_documents_every_command_and_exit_code() -> None:
     ):
         assert f"\n  {name} " in text
         assert invoke(name, "--help").exit_code == 0
-    for code in range(6):
+    for code in range(7):
         assert f"\n    {code}  " in text
 
 

@@ -270,19 +270,18 @@ async def test_a_moving_set_without_jobs_says_that_it_lives_and_ends_when_the_ga
     monkeypatch.setattr(clients, "_HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(fanout, "_TICK_SECONDS", 0.05)
     alive, rest = anyio.Event(), list[str]()
-    async with anyio.create_task_group() as tasks:
-        async with serving(service.config) as http:
+    async with anyio.create_task_group() as tasks, serving(service.config) as http:
 
-            async def listen() -> None:
-                async with http.stream("GET", "/v1/stream?kind=nothing") as response:
-                    async for line in response.aiter_lines():
-                        rest.append(line)
-                        if rest.count(":") == 3:
-                            alive.set()
+        async def listen() -> None:
+            async with http.stream("GET", "/v1/stream?kind=nothing") as response:
+                async for line in response.aiter_lines():
+                    rest.append(line)
+                    if rest.count(":") == 3:
+                        alive.set()
 
-            tasks.start_soon(listen)
-            with anyio.fail_after(10):
-                await alive.wait()
+        tasks.start_soon(listen)
+        with anyio.fail_after(10):
+            await alive.wait()
     assert any(line.startswith("retry: ") for line in rest[rest.index(":") :])
 
 

@@ -1,34 +1,20 @@
-"""``watch`` and ``top``: what somebody in front of a terminal sees, and what scripts read."""
+"""``watch``: what somebody in front of a terminal sees, and what scripts read."""
 
 import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
 
-import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from streamproc.cli.live import Board, link_line
-from streamproc.cli.rates import Rates
-from streamproc.cli.screen import Screen
-from streamproc.errors import ServerUnavailable
-from streamproc.links import Link
-from tests.support.commands import Up, environment, run_command, start_up
+from streamproc.config import Config
+from tests.support.commands import environment, run_command
 from tests.support.servers import free_port
-from tests.support.terminals import DEADLINE, Terminal
-from tests.test_shown import HOSTILE, JOB, STAGE
-
-Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with start_up(tmp_path_factory.mktemp("up") / "data") as running:
-        yield running
+from tests.support.stack import Stack, gateway_on
+from tests.support.terminals import Terminal, emit, row_of
 
 
 @pytest.fixture
@@ -37,307 +23,299 @@ def job(namespace: str) -> str:
     return f"job-{namespace}"
 
 
-def emit(up: Up, *events: Json) -> None:
-    """Append events, and wait until they are folded."""
-    with httpx.Client(base_url=up.gateway, trust_env=False) as http:
-        last = {where["job"]: where["position"] for where in http.post("/v1/events", json=events).json()["events"]}
-        for job, position in last.items():
-            deadline = time.monotonic() + DEADLINE
-            while position not in http.get(f"/v1/jobs/{job}").text:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
-
-def row_of(job: str, seen: str) -> str:
-    return next((row for row in seen.splitlines() if job in row), "")
+@contextmanager
+def command(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamproc", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**variables),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 # One job -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_watched_job_is_drawn_with_its_stages_indicators_and_time_left_as_they_change(up: Up, job: str) -> None:
+def test_a_watched_job_is_drawn_with_its_stages_counts_words_and_time_left_as_they_change(
+    stack: Stack, job: str, namespace: str
+) -> None:
+    past = f"{job}-past"
+    stages = [{"name": "Read"}, {"name": "Write"}]
     emit(
-        up,
-        {"job": job, "type": "job.started", "stages": [{"name": "Read"}, {"name": "Write"}]},
-        {"job": job, "type": "stage.progressed", "stage": "Read", "percent": 10},
+        stack,
+        {"job": past, "type": "job.started", "kind": namespace, "stages": stages},
+        {"job": past, "type": "stage.started", "stage": "Read"},
+        {"job": past, "type": "stage.finished", "stage": "Read"},
+        {"job": past, "type": "job.finished"},
+        {"job": job, "type": "job.started", "kind": namespace, "title": "Of April", "stages": stages, "worker": "w 1"},
+        {"job": job, "type": "stage.progressed", "stage": "Read", "percent": 10, "message": "row 1"},
         {"job": job, "type": "job.counted", "indicator": "bytes", "done": 5, "total": 10**15},
+        *({"job": job, "type": f"unit.{verb}", "unit": verb} for verb in ("added", "failed", "finished")),
     )
-    with Terminal("watch", job, "--url", up.gateway) as terminal:
-        seen = terminal.wait_for(lambda seen: seen.rstrip().endswith("live"))
-        for told in ("10.0", "Write", "pending", "bytes: 5/1,000,000,000,000,000", "time left: "):
+    with Terminal("watch", job, "--url", stack.http) as terminal:
+        seen = terminal.wait_for(lambda seen: seen.rstrip().endswith("live") and "typically" in seen)
+        for told in ("Of April", " left, ends ", "bytes: 5/1,000,000,000,000,000", "attempt 1, 6 events", "worker w 1"):
             assert told in seen
-        emit(up, {"job": job, "type": "stage.progressed", "stage": "Read", "percent": 90})
-        terminal.wait_for(lambda seen: "45.0" in row_of(job, seen) and "90.0" in row_of("Read   running", seen))
-        emit(up, {"job": job, "type": "job.failed", "error": {"type": "OSError", "detail": "disk full"}})
+        assert "10.0" in row_of("  Read   running", seen)
+        assert "pending" in row_of("  Write", seen)
+        assert "units: 1 failed, 1 pending, 1 finished of 3" in seen
+        emit(stack, {"job": job, "type": "stage.progressed", "stage": "Read", "percent": 90, "message": "row 9"})
+        terminal.wait_for(lambda seen: "45.0" in row_of("running", seen) and "90.0" in row_of("  Read   running", seen))
+        assert "Read: row 9" in terminal.text
+        assert row_of("row 1", terminal.text).split()[1:] == ["row", "1"]  # what it said before, and when
+        emit(stack, {"job": job, "type": "job.failed", "error": {"type": "OSError", "detail": "disk full"}})
         assert terminal.wait() == 1
-        assert "OSError: disk full" in row_of(job, terminal.text)
+        assert "OSError: disk full" in terminal.text
+        assert "took " in row_of("failed  ", terminal.text)
         assert f"Error: {job} failed" in terminal.text
         assert "live" not in terminal.text
+        assert terminal.shows_cursor
+
+
+def test_a_result_stays_on_the_terminal(stack: Stack, job: str) -> None:
+    emit(stack, {"job": job, "type": "job.finished", "result": {"rows": 80, "said": "\u009b2J"}})
+    with Terminal("watch", job, "--url", stack.http) as terminal:
+        assert terminal.wait() == 0
+        assert 'result: {"rows":80,"said":" 2J"}' in terminal.text
+
+
+def test_ctrl_c_leaves_the_last_state_and_a_terminal_as_it_was(stack: Stack, job: str) -> None:
+    emit(stack, {"job": job, "type": "job.progressed", "percent": 42.5})
+    with Terminal("watch", job, "--url", stack.http) as terminal:
+        terminal.wait_for(lambda seen: seen.rstrip().endswith("live"))
+        assert not terminal.shows_cursor
+        terminal.signal(signal.SIGINT)
+        assert terminal.wait() == 130
+        assert "42.5" in row_of("running", terminal.text)
+        assert "Aborted" not in terminal.text
+        assert terminal.shows_cursor
 
 
 def test_a_terminal_says_that_it_lost_the_gateway_and_catches_up_once_that_is_back(
-    tmp_path: Path, namespace: str
+    stack: Stack, job: str, namespace: str
 ) -> None:
-    job, port = f"job-{namespace}", free_port()
-    arguments = (tmp_path / "data", "--port", str(port))
-    with start_up(*arguments) as up:
-        emit(up, {"job": job, "type": "job.progressed", "percent": 10})
-        terminal = Terminal("watch", job, "--url", up.gateway)
-        every = Terminal("watch", "--url", up.gateway)
-        terminal.wait_for(lambda seen: seen.rstrip().endswith("live"))
-        every.wait_for(lambda seen: "live: 1 active" in seen)
-    with terminal, every:
-        for each in (terminal, every):
-            each.wait_for(lambda seen: "reconnecting; this is as it was" in seen and "10.0" in seen)
-        with start_up(*arguments) as up:
-            emit(up, {"job": job, "type": "job.finished"})
-            assert terminal.wait() == 0
-            assert "100.0" in row_of(job, terminal.text)
-            assert "reconnecting" not in terminal.text
-            every.wait_for(lambda seen: f"{job} finished 100%" in seen and "live: 0 active" in seen)
+    config = Config(redis=stack.redis, namespace=stack.namespace, port=free_port(), drain_seconds=0)
+    here = f"http://127.0.0.1:{config.port}"
+    emit(stack, {"job": job, "type": "job.started", "kind": namespace})
+    emit(stack, {"job": job, "type": "job.progressed", "percent": 10})
+    with start_blocking_portal() as portal:
+        with gateway_on(portal, config):
+            one = Terminal("watch", job, "--url", here)
+            every = Terminal("watch", "--kind", namespace, "--url", here)
+            one.wait_for(lambda seen: seen.rstrip().endswith("live"))
+            every.wait_for(lambda seen: "live: 1 active" in seen)
+        with one, every:
+            for each in (one, every):
+                each.wait_for(lambda seen: "reconnecting; stale since " in seen and "10.0" in seen)
+            emit(stack, {"job": job, "type": "job.progressed", "percent": 20})
+            with gateway_on(portal, config):
+                for each in (one, every):
+                    each.wait_for(lambda seen: "caught up" in seen and "20.0" in seen)
+                emit(stack, {"job": job, "type": "job.finished"})
+                assert one.wait() == 0
+                assert "100.0" in row_of("finished", one.text)
+                assert "reconnecting" not in one.text
+                every.wait_for(lambda seen: f"{job} finished 100%" in seen and ": 0 active" in seen)
 
 
-def test_a_kind_can_not_be_chosen_of_one_job() -> None:
-    done = run_command("watch", "a", "--kind", "import", "--url", "http://127.0.0.1:1")
+def test_another_size_is_filled_and_nothing_is_wider_than_it(stack: Stack, job: str) -> None:
+    stages = [{"name": f"A stage with the name {n}"} for n in range(60)]
+    emit(
+        stack,
+        {"job": job, "type": "job.started", "title": "A title that is long " * 9, "stages": stages},
+        *({"job": job, "type": "job.counted", "indicator": f"i{n}", "done": 1, "total": 2} for n in range(60)),
+        {"job": job, "type": "stage.progressed", "stage": stages[30]["name"], "percent": 50, "message": "م🙂" * 200},
+    )
+    with Terminal("watch", job, "--url", stack.http, rows=24, columns=80) as terminal:
+        for rows, columns in ((24, 80), (40, 120), (20, 40), (10, 40)):
+            terminal.resize(rows, columns)
+            emit(stack, {"job": job, "type": "job.progressed", "message": f"now {columns} by {rows}"})
+            terminal.wait_for(
+                lambda seen, said=f"now {columns} by {rows}": said in seen and seen.rstrip().endswith("live")
+            )
+            if rows > 10:
+                assert "running" in terminal.text[terminal.text.index("stages before") :]
+                assert "stages after" in terminal.text
+                assert "indicators more" in terminal.text
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_who_wants_no_colours_gets_none(stack: Stack, job: str, variables: dict[str, str]) -> None:
+    emit(stack, {"job": job, "type": "job.progressed", "percent": 10})
+    with Terminal("watch", job, "--url", stack.http, **variables) as terminal:
+        terminal.wait_for(lambda seen: "running" in seen)
+        emit(stack, {"job": job, "type": "job.failed", "error": {"type": "E"}})
+        assert terminal.wait() == 1
+        assert all(terminal.colors(row) == {"default"} for row in range(24))
+        if "TERM" in variables:
+            assert b"\x1b" not in terminal.written
+
+
+def test_without_a_terminal_each_percent_and_stage_of_a_job_is_a_line(stack: Stack, job: str) -> None:
+    emit(stack, {"job": job, "type": "job.progressed", "percent": 10})
+    with command("watch", job, "--url", stack.http, FORCE_COLOR="1") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"{job} running 10%\n"
+        emit(stack, {"job": job, "type": "job.progressed", "percent": 10.5, "message": "row 2"})
+        emit(stack, {"job": job, "type": "job.progressed", "percent": 11})
+        assert process.stderr.readline() == f"{job} running 11% row 2\n"
+
+
+# Jobs by their names -------------------------------------------------------------------------------------------------
+
+
+def test_several_jobs_are_followed_until_the_last_has_ended_and_all_of_them_count(stack: Stack, job: str) -> None:
+    a, b = f"{job}-a", f"{job}-b"
+    emit(stack, *({"job": each, "type": "job.started"} for each in (a, b)))
+    with Terminal("watch", a, b, "--url", stack.http) as terminal:
+        terminal.wait_for(lambda seen: "live: 2 active" in seen)
+        emit(stack, {"job": a, "type": "job.finished"})
+        terminal.wait_for(lambda seen: "live: 1 active" in seen and "finished" in row_of(a, seen))
+        emit(stack, {"job": b, "type": "job.canceled"})
+        assert terminal.wait() == 1
+        assert "finished" in row_of(a, terminal.text)
+        assert "canceled" in row_of(b, terminal.text)
+        assert f"Error: {b} canceled" in terminal.text
+        assert a not in row_of("Error", terminal.text)
+
+
+def test_a_job_that_is_not_there_yet_is_waited_for_where_that_is_asked(stack: Stack, job: str) -> None:
+    done = run_command("watch", job, "--url", stack.http)
+    assert done.returncode == 4
+    assert done.stderr == f"Error: there is no job {job}; --wait waits for it\n"
+    with Terminal("watch", job, "--wait", "--url", stack.http) as terminal:
+        terminal.wait_for(lambda seen: f"{job} isn't there yet" in seen)
+        emit(stack, {"job": job, "type": "job.finished"})
+        assert terminal.wait() == 0
+
+
+def test_jobs_that_take_too_long_are_an_exit_code_of_its_own(stack: Stack, job: str) -> None:
+    a, b = f"{job}-a", f"{job}-b"
+    emit(stack, {"job": a, "type": "job.started"}, {"job": b, "type": "job.finished"})
+    done = run_command("watch", a, b, "--timeout", "1", "--url", stack.http)
+    assert done.returncode == 6
+    assert done.stderr.endswith(f"Error: not ended within 1 s: {a}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a", "--kind", "import"), "a JOB, or what jobs have to match"),
+        (("--wait",), "--wait and --timeout are for JOBs"),
+        (("--timeout", "3"), "--wait and --timeout are for JOBs"),
+        (("--label", "env"), "must be NAME=VALUE"),
+        (tuple(f"j{n}" for n in range(201)), "up to 200 JOBs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    done = run_command("watch", *arguments, "--url", "http://127.0.0.1:1")
     assert done.returncode == 2
-    assert "--kind is for all jobs" in done.stderr
+    assert said in done.stderr
 
 
 # All jobs ------------------------------------------------------------------------------------------------------------
 
 
 def test_all_active_jobs_are_drawn_until_ctrl_c_and_a_line_stays_of_each_that_ended(
-    up: Up, job: str, namespace: str
+    stack: Stack, job: str, namespace: str
 ) -> None:
     a, b, later = f"{job}-a", f"{job}-b", f"{job}-later"
-    emit(up, *({"job": each, "type": "job.started", "kind": namespace} for each in (a, b)))
-    with Terminal("watch", "--kind", namespace, "--url", up.gateway) as terminal:
+    emit(stack, *({"job": each, "type": "job.started", "kind": namespace} for each in (a, b)))
+    with Terminal("watch", "--kind", namespace, "--url", stack.http) as terminal:
         terminal.wait_for(lambda seen: "live: 2 active" in seen)
-        emit(up, {"job": a, "type": "job.progressed", "percent": 42.5})
+        emit(stack, {"job": a, "type": "job.progressed", "percent": 42.5})
         terminal.wait_for(lambda seen: "42.5" in row_of(a, seen))
-        emit(up, {"job": later, "type": "job.queued", "kind": namespace}, {"job": b, "type": "job.canceled"})
+        emit(stack, {"job": later, "type": "job.queued", "kind": namespace}, {"job": b, "type": "job.canceled"})
         seen = terminal.wait_for(lambda seen: "live: 2 active" in seen and later in seen and f"{b} canceled" in seen)
         assert "━" not in row_of(b, seen)
         terminal.signal(signal.SIGINT)
         assert terminal.wait() == 0
+        assert "42.5" in row_of(a, terminal.text)
 
 
-def test_more_jobs_than_fit_are_counted(up: Up, namespace: str) -> None:
-    emit(up, *({"job": f"{namespace}-{n}", "type": "job.queued", "kind": namespace} for n in range(30)))
-    with Terminal("watch", "--kind", namespace, "--url", up.gateway, rows=14) as terminal:
-        seen = terminal.wait_for(lambda seen: "live: 30 active, 20 not shown" in seen)
-        assert len([row for row in seen.splitlines() if namespace in row]) == 10
+def test_jobs_are_chosen_as_in_a_list(stack: Stack, job: str, namespace: str) -> None:
+    facts = {"kind": namespace, "labels": {"env": "prod"}, "worker": "w1", "owner": "ada", "title": f"Report {job}"}
+    chosen, other = f"{job}-chosen", f"{job}-other"
+    emit(stack, {"job": chosen, "type": "job.started"} | facts, {"job": other, "type": "job.queued"} | facts)
+    flags = ("--status", "started", "--label", "env=prod", "--worker", "w1", "--owner", "ada", "-q", f"report {job}")
+    for way, arguments in (("watch", ("--json",)), ("top", ())):
+        with command(way, *flags, "--kind", namespace, *arguments, "--url", stack.http) as process:
+            assert process.stdout is not None
+            if way == "top":
+                assert process.stdout.readline().split()[0] == "JOB"
+            first = process.stdout.readline()
+            assert chosen in first
+            assert other not in first
+            process.send_signal(signal.SIGINT)
+            assert other not in process.stdout.read()
 
 
-@pytest.mark.parametrize("way", ["gateway", "redis"])
-def test_scripts_read_all_snapshots_of_all_active_jobs_until_they_stop_it(
-    up: Up, job: str, namespace: str, way: str
+def test_more_jobs_than_a_stream_takes_are_all_followed_and_those_that_do_not_fit_are_counted(
+    stack: Stack, namespace: str
 ) -> None:
-    emit(up, {"job": job, "type": "job.started", "kind": namespace})
-    with subprocess.Popen(
-        [sys.executable, "-m", "streamproc", "watch", "--json", "--kind", namespace, "--url", getattr(up, way)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    jobs = [f"{namespace}-{n}" for n in range(450)]
+    emit(stack, *({"job": each, "type": "job.queued", "kind": namespace} for each in jobs))
+    with Terminal("watch", "--kind", namespace, "--url", stack.http, rows=14) as terminal:
+        seen = terminal.wait_for(lambda seen: "live: 450 active, 440 not shown" in seen)
+        assert len([row for row in seen.splitlines() if namespace in row]) == 10
+        emit(stack, {"job": jobs[0], "type": "job.progressed", "percent": 42.5})  # not among the newest 200
+        terminal.wait_for(lambda seen: "42.5" in row_of(jobs[0], seen))
+        emit(stack, {"job": jobs[0], "type": "job.failed"}, {"job": f"{namespace}-new", "type": "job.queued",
+             "kind": namespace})  # fmt: skip
+        terminal.wait_for(lambda seen: f"{jobs[0]} failed" in seen and "live: 450 active" in seen)
+
+
+@pytest.mark.parametrize("way", ["http", "redis"])
+def test_scripts_read_all_snapshots_of_all_active_jobs_until_they_stop_it(
+    stack: Stack, job: str, namespace: str, way: str
+) -> None:
+    emit(stack, {"job": job, "type": "job.started", "kind": namespace})
+    arguments = ("--kind", namespace, "--url", getattr(stack, way), "--namespace", stack.namespace)
+    with command("watch", "--json", *arguments) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["job_id"] == job
-        emit(up, {"job": job, "type": "job.finished"})
+        emit(stack, {"job": job, "type": "job.finished"})
         assert json.loads(process.stdout.readline())["status"] == "finished"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
 
 
+def test_a_reader_that_goes_away_ends_it_quietly(stack: Stack, job: str, namespace: str) -> None:
+    emit(stack, {"job": job, "type": "job.started", "kind": namespace})
+    with command("watch", "--json", "--kind", namespace, "--url", stack.http) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        emit(stack, {"job": job, "type": "job.finished"})
+        assert process.stderr.read() == ""
+        process.wait(30)
+
+
 def test_without_a_terminal_new_statuses_and_stages_of_all_jobs_are_said_in_lines(
-    up: Up, job: str, namespace: str
+    stack: Stack, job: str, namespace: str
 ) -> None:
-    emit(up, {"job": job, "type": "job.started", "kind": namespace})
-    with subprocess.Popen(
-        [sys.executable, "-m", "streamproc", "watch", "--kind", namespace, "--url", up.gateway],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    emit(stack, {"job": job, "type": "job.started", "kind": namespace})
+    with command("watch", "--kind", namespace, "--url", stack.http) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == f"{job} started\n"
-        emit(up, {"job": job, "type": "job.progressed", "percent": 10})
+        emit(stack, {"job": job, "type": "job.progressed", "percent": 10})
         assert process.stderr.readline() == f"{job} running 10%\n"
-        emit(up, {"job": job, "type": "job.progressed", "percent": 20})
-        emit(up, {"job": job, "type": "stage.started", "stage": "Read"})
+        emit(stack, {"job": job, "type": "job.progressed", "percent": 20})
+        emit(stack, {"job": job, "type": "stage.started", "stage": "Read"})
         assert process.stderr.readline() == f"{job} running 0% Read\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("command", ["watch", "top"])
+@pytest.mark.parametrize("way", ["watch", "top"])
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis://127.0.0.1:1/0"])
-def test_where_nobody_answers_at_first_one_line_says_so(command: str, url: str) -> None:
-    done = run_command(command, "--url", url)
+def test_where_nobody_answers_at_first_one_line_says_so(way: str, url: str) -> None:
+    done = run_command(way, "--url", url)
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
-
-
-# top -----------------------------------------------------------------------------------------------------------------
-
-
-def test_top_shows_sorts_and_filters_what_is_active_until_q(up: Up, job: str, namespace: str) -> None:
-    slow, fast = f"{job}-slow", f"{job}-fast"
-    emit(
-        up,
-        {"job": slow, "type": "job.started", "kind": namespace, "worker": "w one"},
-        {"job": slow, "type": "stage.progressed", "stage": "Read", "percent": 10, "worker": "w one"},
-        {"job": fast, "type": "job.started", "kind": namespace},
-        {"job": fast, "type": "job.progressed", "percent": 90},
-    )
-    with Terminal("top", "--kind", namespace, "--sort", "percent", "--url", up.gateway) as terminal:
-        seen = terminal.wait_for(lambda seen: "live: 2 of 2 active jobs, by percent" in seen)
-        assert seen.index(fast) < seen.index(slow)
-        for told in (namespace, "running", "10.0", "Read", "w one"):
-            assert told in row_of(slow, seen)
-        emit(up, {"job": slow, "type": "stage.progressed", "stage": "Read", "percent": 95})
-        terminal.wait_for(lambda seen: "95.0" in seen and seen.index(slow) < seen.index(fast))
-        terminal.type("s")
-        terminal.wait_for(lambda seen: "by rate" in seen)
-        terminal.type("/SLOW read\n")
-        seen = terminal.wait_for(lambda seen: "live: 1 of 2" in seen)
-        assert fast not in seen
-        terminal.type("\x1b")
-        terminal.wait_for(lambda seen: "live: 2 of 2" in seen)
-        terminal.type("q")
-        assert terminal.wait() == 0
-
-
-def test_top_is_printed_once_where_there_is_no_terminal(up: Up, job: str, namespace: str) -> None:
-    a, b = f"{job}-a", f"{job}-b"
-    emit(up, *({"job": each, "type": "job.started", "kind": namespace} for each in (b, a)))
-    for url in (up.gateway, up.redis):
-        done = run_command("top", "--kind", namespace, "--sort", "job", "--url", url)
-        assert done.returncode == 0, done.stderr
-        assert [line.split()[0] for line in done.stdout.splitlines()] == ["JOB", a, b]
-
-
-# Without a terminal or a server --------------------------------------------------------------------------------------
-
-
-def state(job: str, **fields: Any) -> bytes:
-    return json.dumps(JOB | {"job_id": job} | fields).encode()
-
-
-def screen_of(sort: str, *snapshots: bytes) -> Screen:
-    screen = Screen(sort, Link())
-    for snapshot in snapshots:
-        screen.board.put(snapshot)
-    return screen
-
-
-@pytest.mark.parametrize(
-    ("sort", "order"),
-    [("left", "cab"), ("percent", "bac"), ("job", "abc"), ("kind", "bca"), ("worker", "acb"), ("stalled", "cab")],
-)
-def test_each_column_sorts_with_the_unknown_at_its_end(sort: str, order: str) -> None:
-    eta = JOB["eta"]
-    screen = screen_of(
-        sort,
-        state("a", percent=50, eta=eta | {"remaining_seconds": {"p50": 9, "p90": 9}}, kind="z", worker="1"),
-        state("b", percent=60, eta=None, kind="x", worker="3"),
-        state("c", percent=None, eta=eta | {"remaining_seconds": {"p50": 3, "p90": 9}}, kind="y", worker="2",
-              stalled=True),
-    )  # fmt: skip
-    assert "".join(job["job_id"] for job in screen.rows()) == order
-
-
-def test_keys_go_into_the_filter_while_it_is_typed() -> None:
-    screen = screen_of("job", state("quick"), state("slow"))
-    for character in "/quicx\x7fk":
-        screen.key(character)
-    assert not screen.ended
-    assert [job["job_id"] for job in screen.rows()] == ["quick"]
-    for character in "\rq":
-        screen.key(character)
-    assert screen.ended
-
-
-def test_nothing_that_somebody_has_named_moves_the_terminal(up: Up) -> None:
-    from rich.console import Console
-
-    from streamproc.cli import bars
-
-    named = {"kind": HOSTILE, "message": HOSTILE, "current_stage": HOSTILE, "worker": HOSTILE}
-    stages = [STAGE | {"name": HOSTILE, "error": {"type": HOSTILE, "detail": HOSTILE}}]
-    indicators = [{"label": HOSTILE, "done": 1, "total": 2}]
-    screen = screen_of("job", state("a", **named, stages=stages, indicators=indicators))
-    (job,) = screen.rows()
-    console = Console(width=300, color_system=None)
-    with console.capture() as shown:
-        for each in (screen.picture(20), bars.jobs_table([job]), bars.details(job)):
-            console.print(each)
-    assert HOSTILE[:10] in shown.get()
-    assert "\x1b" not in shown.get()
-    assert "\u202e" not in shown.get()
-
-
-def test_of_500_stages_those_around_the_current_one_are_drawn() -> None:
-    from rich.console import Console
-
-    from streamproc.cli import bars
-
-    stages = [
-        STAGE | {"name": f"S{n}", "status": "finished" if n < 250 else "running" if n == 250 else "pending"}
-        for n in range(500)
-    ]
-    console = Console(width=100, color_system=None)
-    with console.capture() as shown:
-        console.print(bars.details(JOB | {"stages": stages, "items": None} | ENDS, most=5))
-    assert [line.split()[0] for line in shown.get().splitlines() if line.startswith("  S")] == [
-        "S248", "S249", "S250", "S251", "S252",
-    ]  # fmt: skip
-    assert "248 stages before" in shown.get()
-    assert "247 stages after" in shown.get()
-
-
-ENDS: Json = {"resumed_at": None, "progressed_at": None, "heard_at": None}
-
-
-def test_time_left_passes_also_where_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("streamproc.cli.live.time.monotonic", lambda: now)
-    board = Board()
-    board.put(state("a"))
-    now += 3
-    (aged,) = board
-    assert aged["eta"]["remaining_seconds"] == {"p50": pytest.approx(1.4), "p90": 6}
-    now += 30
-    (aged,) = board
-    assert aged["eta"]["remaining_seconds"] == {"p50": 0, "p90": 0}
-
-
-def test_a_silent_connection_is_called_stale_and_a_lost_one_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    link = Link()
-    assert link_line(link).plain == "connecting"
-    link.hear()
-    assert link_line(link).plain == "live"
-    now += 25
-    assert link_line(link).plain == "stale: nothing was heard for 25 s"
-    link.error = ServerUnavailable("no answer")
-    assert link_line(link).plain == "reconnecting; this is as it was 25 s ago: no answer"
-    link.hear()
-    assert link_line(link).plain == "live"
-
-
-def test_a_rate_is_of_the_last_half_minute_and_falls_while_nothing_comes() -> None:
-    rates, job = Rates(), JOB | {"items": {"done": 0, "total": None}}
-    rates.put(job, 0)
-    assert rates.text(job, 0.5) == ""
-    for second in range(1, 61):
-        job = job | {"items": {"done": 1000 * second, "total": None}}
-        rates.put(job, second)
-    assert rates.text(job, 60) == "1,000/s"
-    assert rates.per_second(job, 75) == pytest.approx(500, rel=0.1)
-    again = job | {"items": {"done": 1, "total": None}, "attempt": 2}
-    rates.put(again, 61)
-    assert rates.text(again, 61) == ""
-    unknown = JOB | {"job_id": "other", "percent": None}
-    rates.put(unknown, 0)
-    assert rates.text(unknown, 5) == ""

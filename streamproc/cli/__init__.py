@@ -24,7 +24,9 @@ Exit codes:
   3  a server or a gateway can't be reached, or can't serve
   4  there is no such job, or kind of jobs
   5  the data folder is in use
+  6  a watched job had not ended in time
 
+watch exits with 130 after Ctrl-C, where jobs that it was given had not ended.
 run exits as its command does: 127 where there is none, 126 where it can't be run, 128 and more after a signal.
 """
 

@@ -63,7 +63,7 @@ def demo(path: Path, workers: int, redis: str | None, port: int, as_json: bool) 
     Each job is a process. One meets a file that can't be read, and goes on without it; one is canceled on its way.
     """
     from streamproc.access import open_client
-    from streamproc.cli.bars import jobs_table, show
+    from streamproc.cli.bars import jobs_table, show, width
     from streamproc.cli.following import Following
     from streamproc.cli.stack import Embedding, running
 
@@ -86,7 +86,7 @@ def demo(path: Path, workers: int, redis: str | None, port: int, as_json: bool) 
         for job in summary:
             click.echo(msgspec.json.encode(job))
     else:
-        show(jobs_table(summary))
+        show(jobs_table(summary, width()))
     _judge(summary)
 
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from streamproc.cli.bars import jobs_table, plain_line
+from streamproc.cli.canvas import can_draw
 from streamproc.client import Client
 from streamproc.errors import UnknownJob
 
@@ -31,8 +32,9 @@ class Following:
         self.client = client
         self._states: dict[str, Json] = {}
         self._changed = anyio.Event()
-        console = Console(stderr=True)
-        self._live = Live(console=console, get_renderable=self._table) if console.is_terminal else None
+        self._console = Console(stderr=True)
+        drawn = can_draw(self._console)
+        self._live = Live(console=self._console, get_renderable=self._table) if drawn else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -69,7 +71,7 @@ class Following:
             click.echo(plain_line(state), err=True)
 
     def _table(self) -> Table:
-        return jobs_table(job for _, job in sorted(self._states.items()))
+        return jobs_table((job for _, job in sorted(self._states.items())), self._console.width)
 
 
 def _heading(state: Json) -> tuple[str, str | None]:

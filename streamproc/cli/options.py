@@ -12,6 +12,7 @@ import click
 
 from streamproc.auth import read_auth
 from streamproc.cli.logs import FORMATS, LEVELS, JsonLines
+from streamproc.cli.texts import clean_lines
 from streamproc.config import Config
 from streamproc.errors import (
     CallerError,
@@ -54,7 +55,7 @@ class Failure(click.ClickException):
                 code = REFUSED
             case _:
                 code = NOT_REACHABLE
-        return cls(str(error), code)
+        return cls(clean_lines(str(error)), code)
 
 
 class Setting(click.Option):

@@ -3,12 +3,13 @@
 from collections import deque
 from typing import Any, Final
 
-__all__ = ["Rates"]
+__all__ = ["Events", "Rates"]
 
 Json = dict[str, Any]
 
 _SECONDS: Final = 30.0
 _STEP_SECONDS: Final = 1.0
+_EVENTS_SECONDS: Final = 5.0
 
 
 class Rates:
@@ -54,3 +55,32 @@ class Rates:
         if self._of[job["job_id"]][0] == "percent":
             return f"{60 * rate:,.1f} %/min"
         return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
+
+
+class Events:
+    """How many events of all jobs that are followed are folded, by what their states say."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, int] = {}
+        self._came: deque[tuple[float, int]] = deque()
+        self._began: float | None = None
+
+    def put(self, job: Json, now: float) -> None:
+        """A state came, at a time in seconds; the first of a job says nothing of how fast it is."""
+        before = self._of.get(job["job_id"])
+        self._of[job["job_id"]] = job["events"]
+        if self._began is None:
+            self._began = now
+        if before is not None and job["events"] > before:
+            self._came.append((now, job["events"] - before))
+
+    def drop(self, job: str) -> None:
+        """A job is followed no longer."""
+        self._of.pop(job, None)
+
+    def per_second(self, now: float) -> float | None:
+        """How many there were a second of late; None before that can be said."""
+        while self._came and now - self._came[0][0] > _EVENTS_SECONDS:
+            self._came.popleft()
+        seconds = 0.0 if self._began is None else min(_EVENTS_SECONDS, now - self._began)
+        return None if seconds < _STEP_SECONDS else sum(count for _, count in self._came) / seconds

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from streamproc.cli.options import Command, Setting, run, say
+from streamproc.cli.wanted import filters, wanted_of
 from streamproc.config import DEFAULT_PORT
 from streamproc.filters import ORDERS, STATUSES
 
@@ -31,15 +32,7 @@ def source(function: F) -> F:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--status", cls=Setting, type=click.Choice(STATUSES), multiple=True, help="Of this status, or of several."
-)
-@click.option("--kind", cls=Setting, help="Of this kind.")
-@click.option("--label", cls=Setting, metavar="NAME=VALUE", multiple=True, help="With this label, or all of these.")
-@click.option("--worker", cls=Setting, help="Whose latest report came from this worker.")
-@click.option("--owner", cls=Setting, help="Of this owner.")
-@click.option("--search", cls=Setting, metavar="WORDS", help="With words in the title or id that begin so.")
-@click.option("--stalled", cls=Setting, is_flag=True, help="Silent for too long.")
+@filters(STATUSES)
 @click.option(
     "--sort",
     cls=Setting,
@@ -50,20 +43,7 @@ def source(function: F) -> F:
 @click.option("--limit", cls=Setting, type=click.IntRange(1), default=50, help="At most so many.")
 @click.option("--json", "as_json", cls=Setting, is_flag=True, help="One line of JSON a job.")
 @source
-def jobs(
-    status: tuple[str, ...],
-    kind: str | None,
-    label: tuple[str, ...],
-    worker: str | None,
-    owner: str | None,
-    search: str | None,
-    stalled: bool,
-    sort: str,
-    limit: int,
-    as_json: bool,
-    url: str,
-    namespace: str,
-) -> None:
+def jobs(sort: str, limit: int, as_json: bool, url: str, namespace: str, **given: Any) -> None:
     """List jobs, the newest first; of several filters all must hold.
 
     \b
@@ -72,13 +52,9 @@ def jobs(
     streamproc jobs --status failed --sort -finished --limit 10
     """
     from streamproc.access import open_client
+    from streamproc.cli.texts import one_line
 
-    labels = [each.replace("=", ":", 1) for each in label]
-    for each in label:
-        if "=" not in each:
-            raise click.UsageError(f"--label {each}: must be NAME=VALUE")
-    asked = {"status": status, "kind": kind, "label": labels, "worker": worker, "owner": owner, "q": search}
-    wanted = {name: value for name, value in asked.items() if value} | ({"stalled": "true"} if stalled else {})
+    wanted = wanted_of(given)
 
     async def main() -> list[dict[str, Any]]:
         async with open_client(url, namespace) as client:
@@ -87,11 +63,11 @@ def jobs(
     found = run(main)
     if as_json:
         for job in found:
-            click.echo(msgspec.json.encode(job))
+            click.echo(one_line(msgspec.json.encode(job)))
     elif found:
         from streamproc.cli import bars
 
-        bars.show(bars.jobs_table(found))
+        bars.show(bars.jobs_table(found, bars.width()))
     elif wanted or sort.strip("-") != "created":
         say("no job is as asked for")
     else:
@@ -111,6 +87,7 @@ def jobs(
 def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> None:
     """Show a job with its stages, units and indicators: as it is, or as it was."""
     from streamproc.access import open_client
+    from streamproc.cli.texts import one_line
 
     async def main() -> bytes:
         async with open_client(url, namespace) as client:
@@ -118,11 +95,13 @@ def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> N
 
     snapshot = run(main)
     if as_json:
-        click.echo(snapshot)
+        click.echo(one_line(snapshot))
     else:
         from streamproc.cli import bars
+        from streamproc.cli.clock import Clock
+        from streamproc.cli.details import details
 
-        bars.show(bars.details(msgspec.json.decode(snapshot)))
+        bars.show(details(msgspec.json.decode(snapshot), Clock(), bars.width()))
 
 
 @click.command(cls=Command)
@@ -132,6 +111,7 @@ def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> N
 def kinds(kind: str | None, as_json: bool, url: str, namespace: str) -> None:
     """List the kinds of jobs, or show KIND: its stages, its latest runs, and how often estimates held."""
     from streamproc.access import open_client
+    from streamproc.cli.texts import one_line
 
     async def main() -> list[bytes]:
         async with open_client(url, namespace) as client:
@@ -142,7 +122,7 @@ def kinds(kind: str | None, as_json: bool, url: str, namespace: str) -> None:
     found = run(main)
     if as_json:
         for each in found:
-            click.echo(each)
+            click.echo(one_line(each))
     else:
         from streamproc.cli import bars, tables
 
@@ -156,12 +136,13 @@ def kinds(kind: str | None, as_json: bool, url: str, namespace: str) -> None:
 def replay(job: str | None, url: str, namespace: str) -> None:
     """Print the whole log, or the history of JOB, one line of JSON an event."""
     from streamproc.access import open_client
+    from streamproc.cli.texts import one_line
 
     async def main() -> None:
         async with open_client(url, namespace) as client:
-            out = sys.stdout.buffer
+            seen, out = sys.stdout.isatty(), sys.stdout.buffer
             async for line in client.history(job) if job else client.log():
-                out.write(line + b"\n")
+                out.write((one_line(line).encode() if seen else line) + b"\n")
             out.flush()
 
     run(main)

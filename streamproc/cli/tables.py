@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
+from streamproc.cli.bars import text
 from streamproc.durations import duration
 
 __all__ = ["kind_details", "kinds_table"]
@@ -23,7 +23,7 @@ def kinds_table(kinds: Iterable[Json]) -> Table:
     )
     for kind in kinds:
         table.add_row(
-            Text(kind["kind"]),
+            text(kind["kind"]),
             _active(kind),
             "" if kind["average_percent"] is None else f"{kind['average_percent']:.1f}",
             f"{kind['runs']:,}",
@@ -41,12 +41,12 @@ def kind_details(kind: Json) -> RenderableType:
         stages = _table("STAGE", "RUNS", "MEDIAN", "P90", "SKIPPED", left=("STAGE",))
         for stage in kind["stages"]:
             both = _both(stage["duration_seconds"])
-            stages.add_row(Text(stage["name"]), f"{stage['runs']:,}", *both, _share(stage["skipped"]))
+            stages.add_row(text(stage["name"]), f"{stage['runs']:,}", *both, _share(stage["skipped"]))
         parts += ["", stages]
     if kind["latest"]:
         latest = _table("ENDED (UTC)", "OUTCOME", "TOOK", left=("ENDED (UTC)", "OUTCOME"))
         for run in kind["latest"][:_LATEST]:
-            latest.add_row(_instant(run["ended_at"]), run["outcome"], duration(run["duration_seconds"]))
+            latest.add_row(_instant(run["ended_at"]), text(run["outcome"]), duration(run["duration_seconds"]))
         parts += ["", latest]
     facts = _facts(kind)
     return Group(*parts, *(["", *facts] if facts else []))

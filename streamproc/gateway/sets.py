@@ -13,7 +13,7 @@ import anyio
 from msgspec.structs import replace
 
 from streamproc.errors import ServerError
-from streamproc.filters import ORDERS, STATUSES, Filter
+from streamproc.filters import ACTIVE, ORDERS, Filter
 from streamproc.gateway import messages
 from streamproc.gateway.clients import Client
 from streamproc.gateway.fanout import Fanout
@@ -26,7 +26,6 @@ __all__ = ["Member", "MovingSet", "Sets"]
 MOST_JOBS: Final = 200
 _LOOK_SECONDS: Final = 1.0
 _NEWEST: Final = ORDERS["-created"]
-_ACTIVE: Final = tuple(status for status in STATUSES if status not in ("finished", "failed", "canceled"))
 _logger = logging.getLogger("streamproc.gateway")
 
 
@@ -49,7 +48,7 @@ class MovingSet:
         self._listing = listing
         self._fanout = fanout
         self._wanted = wanted
-        self._active = replace(wanted, statuses=wanted.statuses or _ACTIVE)
+        self._active = replace(wanted, statuses=wanted.statuses or ACTIVE)
         self._newest: set[str] | None = None
         self._known = False
         self._looking = anyio.Lock()

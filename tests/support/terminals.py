@@ -10,13 +10,15 @@ import termios
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
+import httpx
 import pyte
 
 from tests.support.commands import environment
+from tests.support.stack import Stack
 
-__all__ = ["DEADLINE", "Terminal"]
+__all__ = ["DEADLINE", "Terminal", "emit", "row_of"]
 
 DEADLINE: Final = 30.0
 
@@ -27,9 +29,14 @@ class Terminal:
     Args:
         rows: of the terminal.
         columns: of it.
+        variables: of the command's environment.
+
+    Attributes:
+        written: all that the command has written to it.
     """
 
-    def __init__(self, *arguments: str, rows: int = 24, columns: int = 120) -> None:
+    def __init__(self, *arguments: str, rows: int = 24, columns: int = 120, **variables: str) -> None:
+        self.written = b""
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._ours, theirs = pty.openpty()
@@ -40,7 +47,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            env=environment(TERM="xterm-256color"),
+            env=environment(**{"TERM": "xterm-256color"} | variables),
         )
         os.close(theirs)
 
@@ -63,6 +70,19 @@ class Terminal:
     def text(self) -> str:
         """The same as one text."""
         return "\n".join(self.rows)
+
+    @property
+    def shows_cursor(self) -> bool:
+        return not self._screen.cursor.hidden
+
+    def colors(self, row: int) -> set[str]:
+        """The colours of what stands in a row."""
+        return {self._screen.buffer[row][column].fg for column in range(self._screen.columns)}
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._screen.resize(rows, columns)
+        termios.tcsetwinsize(self._ours, (rows, columns))  # and the command is told by SIGWINCH
+        self._process.send_signal(signal.SIGWINCH)
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
@@ -91,7 +111,21 @@ class Terminal:
         if not ready:
             return True
         try:
-            self._stream.feed(os.read(self._ours, 65_536))
+            came = os.read(self._ours, 65_536)
         except OSError:  # so ends a terminal that nobody has open any more
             return False
+        self.written += came
+        self._stream.feed(came)
         return True
+
+
+def emit(stack: Stack, *events: dict[str, Any]) -> None:
+    """Append events, and wait until they are folded."""
+    done = httpx.post(f"{stack.http}/v1/events", json=events, trust_env=False).raise_for_status().json()
+    for job, position in {where["job"]: where["position"] for where in done["events"]}.items():
+        stack.wait_for(job, position=position)
+
+
+def row_of(text: str, seen: str) -> str:
+    """The first row that has a text; none where there is no such."""
+    return next((row for row in seen.splitlines() if text in row), "")
