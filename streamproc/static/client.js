@@ -1,10 +1,12 @@
 // Who is told of which jobs. All that a page follows by name goes over as few streams as hold it.
 
 import {EventsFeed, FilteredFeed, NamedFeed} from "./feeds.js";
-import {Gateway, Problem, isFinal} from "./gateway.js";
+import {Gateway, Problem, isFinal, look} from "./gateway.js";
 import {Latest, attend, call} from "./pages.js";
 
 const NAME = /^[A-Za-z0-9._:@-]{1,200}$/;
+const LOOK_BACK = 30_000;
+const MOST_ENDED = 20;
 const WORST_FIRST = ["gone", "stale", "connecting", "polling", "live"];
 
 /** A client of the gateway at `url`. */
@@ -18,6 +20,7 @@ export class Client {
   #feeds = new Set();
   #latest = new Latest();
   #open = new AbortController();
+  #ended = null;
 
   constructor(url, who) {
     this.#gateway = new Gateway(url, who);
@@ -27,6 +30,7 @@ export class Client {
   /** Follow nothing any longer. */
   close() {
     this.#open.abort();
+    clearTimeout(this.#ended);
     this.#latest.clear();
     this.#jobs.clear();
     for (const feed of this.#feeds) this.#stop(feed);
@@ -205,7 +209,20 @@ export class Client {
     const followed = this.#jobs.get(job);
     if (!followed) return;
     followed.snapshot = snapshot;
+    if (isFinal(snapshot)) this.#ended ??= setTimeout(() => this.#lookBack(), LOOK_BACK);
     for (const listener of followed.listeners) call(listener.told, job, snapshot);
+  }
+
+  /** What has ended may be begun again; the latest are looked at now and then. */
+  async #lookBack() {
+    const ended = [...this.#jobs.values()].filter(({snapshot}) => isFinal(snapshot)).slice(-MOST_ENDED);
+    for (const followed of globalThis.document?.hidden ? [] : ended) {
+      const found = await look(this.#gateway, followed.job, followed.tag, false, this.#open.signal).catch(() => ({}));
+      followed.tag = found.tag;
+      const isOther = found.snapshot !== undefined && found.snapshot?.position !== followed.snapshot?.position;
+      if (isOther && this.#jobs.get(followed.job) === followed) followed.feed.add(followed.job);
+    }
+    this.#ended = ended.length && !this.#open.signal.aborted ? setTimeout(() => this.#lookBack(), LOOK_BACK) : null;
   }
 
   #moved(feed) {

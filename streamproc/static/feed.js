@@ -238,7 +238,7 @@ export class Feed {
     if (error?.retryAfter) return Math.min(error.retryAfter, LONGEST_ASKED) * (1 + Math.random() / 4);
     const failures = this.#failures++;
     if (failures === 0) return Math.random() * AT_ONCE;
-    return Math.min(LONGEST, this.#retry * 2 ** (failures - 1)) * (0.75 + Math.random() / 4);
+    return Math.max(this.#retry, Math.min(LONGEST, this.#retry * 2 ** (failures - 1))) * (1 + Math.random() / 4);
   }
 
   /** Wait; `wake` ends it early, but where the gateway said how long. */
