@@ -81,20 +81,6 @@ def test_a_wish_is_asked_for_where_it_makes_sense(page: Page, stack: Stack, job_
     says(page, ".attempts", "Attempt 2")
 
 
-def test_the_slider_shows_the_job_as_it_was(page: Page, stack: Stack, job_id: str) -> None:
-    report(stack, {"job": job_id, "type": "job.started"}, progressed(job_id, 25))
-    report(stack, progressed(job_id, 75))
-    page.goto(f"{stack.http}/#/jobs/{job_id}")
-    expect(page.locator(".huge")).to_have_text("75 %")
-    slider = page.locator("#moment")
-    slider.press("Home")
-    expect(page.locator(".huge")).not_to_have_text("75 %")
-    report(stack, progressed(job_id, 90))
-    expect(page.locator(".huge")).not_to_have_text("90 %")
-    page.click("text=Back to now")
-    expect(page.locator(".huge")).to_have_text("90 %")
-
-
 def test_ten_thousand_units_scroll_with_those_that_failed_first(page: Page, stack: Stack, job_id: str) -> None:
     units = [{"job": job_id, "type": "unit.added", "unit": f"page {number}"} for number in range(10_000)]
     report(

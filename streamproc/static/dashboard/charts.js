@@ -10,7 +10,7 @@ const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 /** How far apart the ticks of a time axis may be: nobody reads parts of a second off a chart. */
 const APART = [
-  1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
+  1, 2, 5, 10, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
   DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 60 * DAY, 180 * DAY, YEAR, 2 * YEAR, 5 * YEAR, 10 * YEAR, 25 * YEAR, 50 * YEAR, 100 * YEAR,
 ];
 const TEXT_PX = 12;
@@ -47,7 +47,7 @@ export function chart({ height, series, values, bands = [], scales = {}, group, 
       cursor: pointed ? { y: false, drag: { x: false, y: false }, points: { size: 8 }, sync: group && { key: group, scales: ["x", null], setSeries: false } } : { show: false },
       axes: [
         { ...axis, incrs: APART, space: 90, size: 26, values: (_, ticks) => moments(ticks) },
-        { ...axis, ...(scales.y?.time && { incrs: APART }), size: width < 480 ? 64 : 84, values: (_, ticks) => values(ticks) },
+        { ...axis, ...(scales.y?.time && { incrs: APART }), space: 24, size: width < 480 ? 64 : 84, values: (_, ticks) => values(ticks) },
       ],
       bands: bands.map((band) => ({ ...band, fill: color(band.fill) })),
       series: [{}, ...series.map((each) => ({ ...each, stroke: color(each.stroke), fill: each.fill && color(each.fill), points: each.points ? { ...each.points, fill: color(each.stroke) } : { show: false } }))],
@@ -95,7 +95,7 @@ function line(plot, isStrong) {
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = color(mark.color);
     ctx.lineWidth = (isStrong ? 2 : 1) * scale;
-    if (!isStrong) ctx.setLineDash([2 * scale, 3 * scale]);
+    ctx.setLineDash(isStrong ? [] : [2 * scale, 3 * scale]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);

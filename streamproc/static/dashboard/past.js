@@ -118,7 +118,13 @@ export function pastSlider(job, client, moved, first = null) {
     const at = chosen;
     isLoading = true;
     attribute(element, "aria-busy", "true");
-    const found = await client.get(jobPath(job, "", { at })).catch((error) => ({ error }));
+    let found = null;
+    let problem = null;
+    try {
+      found = await client.get(jobPath(job, "", { at }));
+    } catch (error) {
+      problem = error;
+    }
     isLoading = false;
     if (isOver || chosen === null) return;
     if (at !== chosen) {
@@ -126,7 +132,7 @@ export function pastSlider(job, client, moved, first = null) {
       return;
     }
     attribute(element, "aria-busy", null);
-    if (found.error) missed(found.error);
+    if (problem) missed(problem);
     else {
       shown = { ...found, as_of: timeOf(at) };
       attribute(slider, "aria-valuetext", [label.textContent, Number.isFinite(found.percent) ? percent(found.percent) : null, found.status].filter(Boolean).join(", "));

@@ -2,10 +2,11 @@
 
 import { chart } from "./charts.js";
 import { h, say } from "./dom.js";
-import { isFinal } from "./eta.js";
+import { elapsed, isFinal } from "./eta.js";
 import { NONE, duration, instant, millis, moments as ticksOf, now, percent } from "./format.js";
 import { jobWay } from "./way.js";
 
+const LEAST_MS = 1_000;
 const LEAST_SPAN_MS = 2_000;
 const MOST_ROWS = 40;
 const BETWEEN_MS = 500;
@@ -99,8 +100,9 @@ export function progressChart(job, client, slider) {
     const over = isFinal(live) ? millis(live.finished_at) : now();
     span = [begun, Math.max(over, begun + LEAST_SPAN_MS)];
     const found = columns();
-    const hasPercents = found.percent.filter((value) => value !== null).length > 1;
-    const hasEnds = found.p50.filter((value) => value !== null).length > 1;
+    const isBrief = over - begun < LEAST_MS;
+    const hasPercents = !isBrief && found.percent.filter((value) => value !== null).length > 1;
+    const hasEnds = !isBrief && found.p50.filter((value) => value !== null).length > 1;
     const [text, isWaiting] = missing(way, live, hasPercents || hasEnds);
     say(said, text);
     said.hidden = !text;
@@ -156,7 +158,8 @@ function missing(way, live, isAny) {
   if (why?.status === 410) return ["The beginning of its history isn't kept any more: this is what came since the page was opened.", false];
   if (why) return [`What was before can't be shown now: ${why.message}`, false];
   if (isAny) return ["", false];
-  return [isFinal(live) ? "It ended without having said how far it was." : "It hasn't said yet how far it is. The chart begins with the first it says.", false];
+  if (isFinal(live) && way.moments.length > 1) return [`It was over ${elapsed(live) * 1000 < LEAST_MS ? `in ${duration(elapsed(live))}, too soon for a chart` : "without having said how far it was"}.`, false];
+  return ["It hasn't said yet how far it is. The chart begins with the first it says.", false];
 }
 
 function aboutPercents(moments) {

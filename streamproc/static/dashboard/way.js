@@ -29,6 +29,7 @@ export function jobWay(job, client, changed) {
   async function ask(position) {
     if (isAsked || isOver) return;
     isAsked = true;
+    timer = 0;
     const begun = performance.now();
     let again = 0;
     try {
@@ -57,8 +58,9 @@ export function jobWay(job, client, changed) {
   function add(live) {
     const last = way.moments.at(-1);
     const next = toMoment({ ...live, at: new Date(Math.max(Number(live.position.split("-")[0]), last?.at ?? 0)).toISOString() });
-    if (last && last.p50 !== next.p50 && last.percent === next.percent) next.at = Math.max(next.at, now()); // silence moved it
-    if (last && last.percent === next.percent && last.status === next.status && Object.is(last.p50, next.p50)) return;
+    const isAsFar = last && last.status === next.status && Object.is(last.percent, next.percent);
+    if (isAsFar && Object.is(last.p50, next.p50)) return;
+    if (isAsFar) next.at = Math.max(next.at, now()); // silence moved its end
     const before = way.moments.at(-2);
     const apart = Math.max(LEAST_APART_MS, (next.at - way.moments[0]?.at) / MOST_LIVE || 0);
     if (way.moments.length - told > 1 && next.at - before.at < apart) way.moments.pop();
@@ -68,13 +70,14 @@ export function jobWay(job, client, changed) {
 
   function show(live) {
     if (isFinal(live)) {
-      if (upTo !== live.position) ask(live.position);
+      if (upTo !== live.position && !timer) ask(live.position);
       return;
     }
     if (upTo) upTo = null; // it has been begun again
     add(live);
     const isQuiet = ["started", "running"].includes(live.status) && !document.hidden && now() - way.moments.at(-1).at > QUIET_MS;
     const isDue = performance.now() - read > Math.max(QUIET_MS, TIMES_AS_LONG * took);
+    if (timer) return;
     if (!read || (isDue && !way.problem && (isQuiet || way.moments.length - told > MOST_LIVE))) ask(null);
   }
 
