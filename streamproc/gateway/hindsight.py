@@ -29,7 +29,7 @@ _RUNS: Final = 400
 _LEARNED: Final = 100
 """Of them those are learned from that were the latest, as where estimates are served."""
 _FRESH_SECONDS: Final = 5.0
-_MOST_KINDS: Final = 8
+_MOST_KINDS: Final = 4
 _MOST_LESSONS: Final = 32
 _MOST_UNFINISHED: Final = 8
 _LAST: Final = 2**64 - 1
@@ -64,9 +64,9 @@ class _Course:
         """By the runs that had ended before a moment."""
         ended = _ended(self._runs, moment)
         if self._learned is None:
-            self._learned = await _learn(self._estimator, self._runs[:ended])
+            self._learned = await _learn(self._estimator, self._runs[:ended][-_LEARNED:])
         elif self._taken < ended:
-            self._learned = self._estimator.learn([run for _, run in self._runs[self._taken : ended]], self._learned)
+            self._learned = await _learn(self._estimator, self._runs[self._taken : ended], self._learned)
         self._taken = ended
         return self._learned
 
@@ -213,7 +213,7 @@ class Hindsight:
         key = (kind, len(ended), *(ended[-1] if ended else ()))
         learned = self._lessons.get(key)
         if learned is None:
-            learned = self._lessons[key] = await _learn(self._estimator, ended)
+            learned = self._lessons[key] = await _learn(self._estimator, ended[-_LEARNED:])
             while len(self._lessons) > _MOST_LESSONS:
                 self._lessons.popitem(last=False)
         return learned
@@ -224,6 +224,6 @@ def _ended(runs: Sequence[Run], moment: int) -> int:
     return bisect_left(runs, moment, key=lambda run: run[0])
 
 
-async def _learn(estimator: Estimator, runs: Sequence[Run]) -> Any:
+async def _learn(estimator: Estimator, runs: Sequence[Run], known: Any = None) -> Any:
     # In a thread: a hundred runs take a tenth of a second, and others are served meanwhile.
-    return await anyio.to_thread.run_sync(estimator.learn, [run for _, run in runs[-_LEARNED:]])
+    return await anyio.to_thread.run_sync(estimator.learn, [run for _, run in runs], known)
