@@ -10,6 +10,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamproc.chosen import choose_estimator
 from streamproc.errors import ConfigError, JobCanceled, ServerUnavailable, StreamprocError, UnknownJob
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streamproc.producer.found import JobSnapshot, ProgressIndicator
     from streamproc.producer.job import Job
     from streamproc.producer.parts import Indicator, Stage, Unit
+    from streamproc.projection import Estimator
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,15 @@ __all__ = [
     "ConfigError",
     "__version__",
 ]
+
+
+def _estimator() -> "Estimator":
+    from projections import ESTIMATOR  # which few need
+
+    return ESTIMATOR
+
+
+choose_estimator(_estimator)
 
 # The projector and the gateway import this package too, and need nothing of the SDK.
 _LAZY = {

@@ -15,6 +15,7 @@ from streamproc.connection import server_errors
 from streamproc.errors import ConfigError, ServerError, ServerUnavailable, UnfitServer
 from streamproc.keys import Keys
 from streamproc.log import FORMAT
+from streamproc.runs import latest
 
 __all__ = ["Appender"]
 
@@ -46,6 +47,7 @@ class Appender:
             )
         except ValueError as error:
             raise ConfigError(f"url: {error}") from error
+        self._client.set_response_callback("XREVRANGE", lambda reply, **_: reply)
         self.name = _without_password(url)
         self._namespace = namespace
         self._partitions = partitions
@@ -133,6 +135,31 @@ class Appender:
         keys = self.open()
         with _errors():
             return cast("bytes | None", self._client.hget(keys.of(job).state(job), "snapshot"))
+
+    def now(self) -> int:
+        """The server's time, in ms since 1970. Raises `ServerError`."""
+        with _errors():
+            seconds, micros = self._client.time()
+        return seconds * 1000 + micros // 1000
+
+    def runs(self, kind: str, most: int) -> tuple[list[bytes], int]:
+        """The latest runs of a kind over all partitions, the oldest first, and the server's time in ms.
+
+        Raises:
+            ServerError: they can't be read.
+        """
+        reading = latest(self.open().partitions, [kind], most)
+        commands = next(reading)
+        while True:
+            with _errors(), self._client.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+                replies = pipe.execute()
+            try:
+                commands = reading.send(replies)
+            except StopIteration as read:
+                [found], now = read.value
+                return [run for _, run in found], now
 
     def disconnect(self) -> None:
         """Close the connection; the next use opens it again, and reads the namespace's facts anew."""

@@ -1,6 +1,6 @@
 """What is stored of kinds of jobs: which there are, their latest runs, and the jobs of them by status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -8,10 +8,12 @@ from redis.asyncio import Redis
 
 from streamproc.connection import server_errors
 from streamproc.indexes import STARTED
-from streamproc.keys import Keys
+from streamproc.keys import Keys, PartitionKeys
 from streamproc.position import key
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "latest"]
+
+Commands = Sequence[tuple[Any, ...]]
 
 _SPARE: Final = 8
 _MOST_OF_AN_INDEX: Final = 1000
@@ -45,33 +47,14 @@ class Runs:
 
         Returns them, and the server's time in ms.
         """
-        streams = {kind: [keys.runs(kind) for keys in self._partitions] for kind in kinds}
-        count = self._share(most)
-        now, pages = await self._pages(list(chain.from_iterable(streams.values())), count)
-
-        def merged(kind: str) -> list[Any]:
-            return sorted(chain.from_iterable(pages[stream] for stream in streams[kind]))[-most:]
-
-        # What was left out of one partition may be later than what was found in the others.
-        cut = [
-            stream
-            for kind in kinds
-            for stream in streams[kind]
-            if len(pages[stream]) == count < most and pages[stream][-1] >= merged(kind)[0]
-        ]
-        if cut:
-            now, rest = await self._pages(cut, most)
-            pages |= rest
-        return [[(place[0], run) for place, run in merged(kind)] for kind in kinds], now
-
-    async def _pages(self, streams: Sequence[str], count: int) -> tuple[int, dict[str, list[Any]]]:
-        """The server's time, and the newest entries of streams, the newest first: each its place and its run."""
-        reads = [("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams]
-        (seconds, micros), *pages = await self._replies([("TIME",), *reads])
-        return seconds * 1000 + micros // 1000, {
-            stream: [(key(position.decode()), run) for position, (_, run) in page]
-            for stream, page in zip(streams, pages, strict=True)
-        }
+        reading = latest(self._partitions, kinds, most)
+        commands = next(reading)
+        while True:
+            try:
+                commands = reading.send(await self._replies(commands))
+            except StopIteration as read:
+                found: tuple[list[list[tuple[int, bytes]]], int] = read.value
+                return found
 
     async def counts(self, kinds: Sequence[str], statuses: Sequence[str]) -> list[dict[str, int]]:
         """For each kind, how many jobs of it have each of these statuses."""
@@ -80,7 +63,7 @@ class Runs:
 
     async def newest(self, kinds: Sequence[str], statuses: Sequence[str], most: int) -> list[list[str]]:
         """For each kind up to `most` jobs that have one of these statuses, about the newest."""
-        last = self._share(most) - 1
+        last = _share(most, self._partitions) - 1
         indexes = self._indexes(kinds, statuses)
         pages = iter(await self._replies([("ZREVRANGE", index, 0, last, "WITHSCORES") for index in indexes]))
         found = []
@@ -131,13 +114,51 @@ class Runs:
             for keys in self._partitions
         ]
 
-    def _share(self, most: int) -> int:
-        """How many of each partition will mostly hold the newest of all: jobs are spread evenly."""
-        return min(most, 2 * most // len(self._partitions) + _SPARE)
-
     async def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         with server_errors():
             async with self._client.pipeline(transaction=False) as pipe:
                 for command in commands:
                     pipe.execute_command(*command)
                 return await pipe.execute()
+
+
+def latest(
+    partitions: Sequence[PartitionKeys], kinds: Sequence[str], most: int
+) -> Generator[Commands, list[Any], tuple[list[list[tuple[int, bytes]]], int]]:
+    """How the latest runs of kinds are read, by whoever talks to the server; see `Runs.latest`.
+
+    It yields commands, and is sent the replies to them; entries of streams are ``[position, [name, value]]``.
+    """
+    streams = {kind: [keys.runs(kind) for keys in partitions] for kind in kinds}
+    count = _share(most, partitions)
+    now, pages = yield from _pages(list(chain.from_iterable(streams.values())), count)
+
+    def merged(kind: str) -> list[Any]:
+        return sorted(chain.from_iterable(pages[stream] for stream in streams[kind]))[-most:]
+
+    # What was left out of one partition may be later than what was found in the others.
+    cut = [
+        stream
+        for kind in kinds
+        for stream in streams[kind]
+        if len(pages[stream]) == count < most and pages[stream][-1] >= merged(kind)[0]
+    ]
+    if cut:
+        now, rest = yield from _pages(cut, most)
+        pages |= rest
+    return [[(place[0], run) for place, run in merged(kind)] for kind in kinds], now
+
+
+def _pages(streams: Sequence[str], count: int) -> Generator[Commands, list[Any], tuple[int, dict[str, list[Any]]]]:
+    """The server's time, and the newest entries of streams, the newest first: each its place and its run."""
+    reads = [("XREVRANGE", stream, "+", "-", "COUNT", count) for stream in streams]
+    (seconds, micros), *pages = yield [("TIME",), *reads]
+    return int(seconds) * 1000 + int(micros) // 1000, {
+        stream: [(key(position.decode()), run) for position, (_, run) in page]
+        for stream, page in zip(streams, pages, strict=True)
+    }
+
+
+def _share(most: int, partitions: Sequence[PartitionKeys]) -> int:
+    """How many of each partition will mostly hold the newest of all: jobs are spread evenly."""
+    return min(most, 2 * most // len(partitions) + _SPARE)

@@ -11,7 +11,7 @@ import streamproc
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors", "position", "durations"},
-    {"events", "wire", "indexes", "filters", "queues", "projection", "config", "auth", "keys", "telemetry"},
+    {"events", "wire", "indexes", "filters", "queues", "projection", "chosen", "config", "auth", "keys", "telemetry"},
     {
         "connection",
         "log",

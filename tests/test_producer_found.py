@@ -65,7 +65,7 @@ def test_every_field_of_a_job_is_there(sp: Producer, log: LogReader) -> None:
 
 def test_what_is_not_known_is_none(sp: Producer, log: LogReader) -> None:
     nothing = ["kind", "title", "percent", "message", "details", "current_stage", "items", "worker", "owner", "result"]
-    nothing += ["error", "requested", "eta", "created_at", "started_at", "updated_at", "finished_at"]
+    nothing += ["error", "requested", "created_at", "started_at", "updated_at", "finished_at"]
     log.serve("j", JOB | dict.fromkeys(nothing))
     found = sp.find("j")
     assert {name: getattr(found, name) for name in nothing} == dict.fromkeys(nothing)
@@ -145,13 +145,37 @@ def test_both_ways_find_what_the_projector_made_of_the_reports(stack: Stack, job
     assert without_estimate(found[0]) == without_estimate(found[1])
 
 
-def test_a_job_at_work_has_an_estimate_only_through_a_gateway(stack: Stack, job_id: str) -> None:
+@pytest.mark.parametrize("kind", [None, "import"])
+def test_a_job_at_work_has_the_same_estimate_with_a_gateway_and_without(
+    stack: Stack, job_id: str, kind: str | None
+) -> None:
+    kind = kind and f"{kind}-{job_id}"[:100]
     direct = streamproc.connect(stack.redis, namespace=stack.namespace)
-    with direct, streamproc.connect(stack.http) as http, direct.job(job_id) as job:
-        job.percent(10)
-        stack.wait_for(job_id, percent=10.0)
-        assert direct.find(job_id).eta is None
-        assert isinstance(http.find(job_id).eta, Eta)
+    with direct, streamproc.connect(stack.http) as http:
+        for n in range(3 if kind else 0):
+            with direct.job(f"{job_id}-{n}", kind=kind) as past:
+                past.percent(50)
+            stack.wait_for(f"{job_id}-{n}", status="finished")
+        with direct.job(job_id, kind=kind) as job:
+            job.percent(10)
+            stack.wait_for(job_id, percent=10.0)
+            found = [direct.find(job_id).eta, http.find(job_id).eta]
+    ours, theirs = found
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.basis, ours.reason) == (theirs.basis, theirs.reason)
+    assert ours.remaining_seconds is not None
+    assert theirs.finish_at is not None
+    assert ours.finish_at is not None
+    # Between the two some time passes, and the gateway's may be of what it knew a moment ago.
+    for quantile, at in ours.finish_at.items():
+        assert abs((at - theirs.finish_at[quantile]).total_seconds()) < 3
+
+
+def test_without_the_runs_of_its_kind_a_job_is_found_all_the_same(sp: Producer, log: LogReader) -> None:
+    log.serve("j", JOB | {"finished_at": None, "eta": []})
+    log.client.set(log.keys.of("j").runs("import"), "no stream")
+    assert sp.find("j").percent == 41.25
 
 
 def without_estimate(job: JobSnapshot) -> JobSnapshot:

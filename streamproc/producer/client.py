@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from streamproc.append import Appender
-from streamproc.errors import ServerError, ServerUnavailable, UnknownJob
+from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.events import Event
 from streamproc.producer import checks
 from streamproc.producer.claiming import LEASE_SECONDS, RETRY_SECONDS, Claiming
-from streamproc.producer.found import JobSnapshot, decode_snapshot
+from streamproc.producer.finding import find
+from streamproc.producer.found import JobSnapshot
 from streamproc.producer.job import AnyJob, Job, OnRequest
 from streamproc.producer.outbox import Outbox
 from streamproc.producer.sender import Sender, Transport
@@ -260,12 +261,9 @@ class Producer:
         checks.checked(Event(job=id, type="-"))
         transport = self._make_transport()  # the sender's is for its thread
         try:
-            snapshot = transport.snapshot(id)
+            return find(transport, id)
         finally:
             transport.disconnect()
-        if snapshot is None:
-            raise UnknownJob(f"there is no job {id}")
-        return decode_snapshot(snapshot)
 
     @property
     def waiting(self) -> int:
