@@ -7,6 +7,8 @@ import { address, pageAt } from "./first.js";
 import { empty, failed } from "./states.js";
 
 const main = document.getElementById("main");
+const ALARM_AFTER_MS = 1_000; // when what the page is for is there
+const ALARM_AGAIN_MS = 15_000;
 let shown = null;
 let path = null;
 
@@ -51,3 +53,11 @@ document.getElementById("skip").addEventListener("click", (event) => {
 addEventListener("hashchange", route);
 route();
 readClock();
+setTimeout(async function alarm() {
+  try {
+    const { attend } = await import("./attention.js");
+    attend(document.querySelector("#nav a[href='#/slow']"));
+  } catch {
+    setTimeout(alarm, ALARM_AGAIN_MS); // the gateway is away
+  }
+}, ALARM_AFTER_MS);

@@ -1,59 +1,96 @@
 /** One kind: how its runs went over time, its stages, and how often the estimates of it held. */
 
-import { client } from "./api.js";
-import { chart } from "./charts.js";
-import { h } from "./dom.js";
-import { duration, millis, number, percent, share, time } from "./format.js";
+import { client, query } from "./api.js";
+import { h, say } from "./dom.js";
+import { number, percent, share, time } from "./format.js";
+import { held } from "./held.js";
+import { durations, failures, inWords } from "./plots.js";
 import { poll } from "./poll.js";
 import { failed, loading } from "./states.js";
 import { figures, table } from "./table.js";
+import { took } from "./took.js";
 
 const REFRESH_MS = 5_000;
+const MOST_JOBS = 200;
+const KEPT = "All figures of runs are of the latest 100: older ones aren't kept.";
+const NOTHING_YET = "No run of this kind has ended yet. When one has, this page tells how long it took, and when others like it will be over.";
 
 export function open(place, kind) {
-  const dots = { width: 0, points: { show: true, size: 8, width: 0 } };
-  const durations = chart({
-    height: 220, values: (ticks) => ticks.map((tick) => duration(tick)),
-    series: [{ ...dots, stroke: "accent", paths: () => null }, { ...dots, stroke: "bad", paths: () => null }],
-    scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 0.1) * 1.1] } },
-  });
   const found = h("div", {}, loading("the kind"));
-  place.append(h("h1", { dir: "auto" }, kind), h("p", { class: "lead" }, h("a", { href: `#/jobs?kind=${encodeURIComponent(kind)}` }, "Its jobs")), found);
+  const plots = h("div", { class: "plots" });
+  const words = h("p", { class: "quiet", id: "in-words" });
+  const filtered = (more = {}) => `#/jobs${query({ kind, ...more })}`;
+  place.append(h("p", { class: "trail" }, h("a", { href: "#/kinds" }, "Kinds")), h("h1", { dir: "auto" }, kind),
+    h("p", { class: "lead links" }, h("a", { href: filtered() }, "All of its jobs"), h("a", { href: filtered({ status: "running" }) }, "Running"), h("a", { href: filtered({ status: "failed", sort: "-finished" }) }, "Failed")), found);
   let last = "";
+  let told = null;
+  let jobs = new Map();
 
   async function refresh() {
-    const told = await client.get(`/v1/kinds/${encodeURIComponent(kind)}`);
-    const key = JSON.stringify(told);
+    const answer = await client.get(`/v1/kinds/${encodeURIComponent(kind)}`);
+    const key = JSON.stringify(answer);
     if (key === last) return;
+    if (answer.last_ended_at && answer.last_ended_at !== told?.last_ended_at) jobs = await jobsOf(kind);
     last = key;
-    const runs = [...told.latest].reverse();
-    const of = (test) => runs.map((run) => (test(run.outcome) ? run.duration_seconds : null));
-    found.replaceChildren(h("div", { class: "stack" }, h("section", {}, h("h2", {}, "So far"), summary(told)),
-      ...(runs.length ? [h("section", {}, h("h2", {}, "Durations of the latest runs"), durations.element, h("p", { class: "quiet" }, "Each dot is a run: those that finished, and in red those that didn't."))] : []),
-      ...(told.stages.length ? [stages(told.stages)] : [])));
-    if (runs.length) {
-      durations.set([runs.map((run) => millis(run.ended_at) / 1000), of((outcome) => outcome === "finished"), of((outcome) => outcome !== "finished")],
-        `${number(runs.length)} runs, half of those that finished within ${duration(told.duration_seconds?.p50)}`);
-    }
+    told = answer;
+    const sections = [h("section", {}, h("h2", {}, "So far"), summary(told), h("p", { class: "quiet" }, KEPT))];
+    if (!told.runs) sections.push(h("p", { class: "quiet" }, NOTHING_YET));
+    else sections.push(h("section", { "aria-describedby": words.id }, h("h2", {}, "How long they took"), plots, words, legend()), held(told.calibration));
+    if (told.stages.length) sections.push(h("div", { class: "titled" }, h("h2", {}, "Stages"), stages(told.stages)));
+    found.replaceChildren(h("div", { class: "stack" }, ...sections));
+    draw();
   }
 
+  function draw() {
+    const width = Math.round(plots.clientWidth);
+    if (!told?.runs || !width) return;
+    const runs = [...told.latest].reverse();
+    const focused = plots.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    plots.replaceChildren(durations(runs, told.duration_seconds, (run) => jobs.get(run.ended_at) ?? null, width), h("h3", {}, "How many failed, of ten at a time"), failures(runs, width));
+    if (focused) plots.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    say(words, inWords(runs, told.duration_seconds));
+  }
+
+  const resized = new ResizeObserver(draw);
+  resized.observe(plots);
   const polled = poll("kind", REFRESH_MS, refresh, (error) => found.replaceChildren(failed(error)));
   return {
     close() {
       polled.close();
-      durations.close();
+      resized.disconnect();
     },
   };
 }
 
+/** The addresses of jobs by when they ended. What runs are kept of doesn't name them; two that ended at once stay apart. */
+async function jobsOf(kind) {
+  const page = await client.get(`/v1/jobs${query({ kind, sort: "-finished", limit: MOST_JOBS })}`);
+  const found = new Map();
+  for (const { finished_at: at, job_id: job } of page.jobs) found.set(at, found.has(at) ? null : `#/jobs/${encodeURIComponent(job)}`);
+  return found;
+}
+
 const summary = (told) => figures([
   ["Active", number(told.active.started + told.active.running + told.active.paused)], ["Queued", number(told.active.queued)],
-  ["On average", percent(told.average_percent)], ["Runs", number(told.runs)],
-  ["Half take at most", duration(told.duration_seconds?.p50)], ["Nine in ten at most", duration(told.duration_seconds?.p90)],
-  ["Half wait at most", duration(told.waited_seconds?.p50)], ["Failed", share(told.failure_rate)],
-  ["p90 held", share(told.calibration.p90_held)], ["p50 held", share(told.calibration.p50_held)],
-  ["Predictions", number(told.calibration.predictions)], ["Last ended", time(told.last_ended_at)],
+  ["Active ones are at", percent(told.average_percent)], ["Typical", took(told.duration_seconds?.p50)],
+  ["Nine in ten within", took(told.duration_seconds?.p90)], ["Failed", share(told.failure_rate)],
+  ["Typical wait", took(told.waited_seconds?.p50)], ["Nine in ten wait", took(told.waited_seconds?.p90)],
+  ["Runs", number(told.runs)], ["Last ended", time(told.last_ended_at)],
 ]);
 
-const stages = (all) => table("Stages", ["Stage", "Runs", "Takes (p50)", "At most (p90)", "Skipped"],
-  all.map((stage) => [stage.name, number(stage.runs), duration(stage.duration_seconds?.p50), duration(stage.duration_seconds?.p90), share(stage.skipped)]));
+const legend = () => h("p", { class: "quiet legend", "aria-hidden": "true" }, h("span", { class: "finished" }, "● finished"), h("span", { class: "failed" }, "✕ failed"), h("span", { class: "canceled" }, "○ canceled"),
+  "One beside the other as they ended. A click opens the job, where it is still known.");
+
+function stages(all) {
+  const longest = Math.max(...all.map((stage) => stage.duration_seconds?.p90 ?? 0)) || 1;
+  return table("Stages", ["Stage", "Runs", "Typical", "p90", "Of the longest", "Skipped"],
+    all.map((stage) => [stage.name, number(stage.runs), took(stage.duration_seconds?.p50), took(stage.duration_seconds?.p90), spread(stage.duration_seconds, longest), share(stage.skipped)]));
+}
+
+/** How long a stage takes beside the others: what is typical, and up to what nine in ten take. */
+function spread(usual, longest) {
+  const bar = h("span", { class: "share-bar", "aria-hidden": "true" }, h("i", { class: "soft" }), h("i"));
+  bar.firstChild.style.width = `${(100 * (usual?.p90 ?? 0)) / longest}%`;
+  bar.lastChild.style.width = `${(100 * (usual?.p50 ?? 0)) / longest}%`;
+  return bar;
+}

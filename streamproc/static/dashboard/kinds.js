@@ -1,39 +1,123 @@
-/** Kinds of jobs: what is going on of each, how long they take, and how often they fail. */
+/** Kinds of jobs: what is going on of each, how long they take, how often they fail, and how well that is foretold. */
 
-import { pages } from "./api.js";
-import { h } from "./dom.js";
-import { duration, number, percent, share, time } from "./format.js";
+import { client, pages, query } from "./api.js";
+import { attribute, h, say } from "./dom.js";
+import { exact, instant, millis, number, share } from "./format.js";
+import { insights } from "./insights.js";
 import { poll } from "./poll.js";
+import { sortedTable, text } from "./sorted.js";
 import { empty, failed, loading } from "./states.js";
-import { table } from "./table.js";
+import { took } from "./took.js";
+import { trend } from "./trend.js";
 
 const REFRESH_MS = 5_000;
 const MOST = 2_000;
+const MANY = 12;
+const MANY_FAIL = 0.05;
+const SORT = "kind";
 
-export function open(place) {
+const workingOf = ({ active }) => active.started + active.running + active.paused;
+
+export function open(place, _, parameters) {
+  let kinds = [];
+  let sort = parameters.get("sort") ?? SORT;
+  const latest = insights(client, draw);
+  const search = h("input", { type: "search", id: "find-kind", maxlength: "256", autocomplete: "off", placeholder: "Part of its name", value: parameters.get("q") ?? "", oninput: () => { remember(); draw(); } });
+  const count = h("p", { class: "quiet", role: "status" });
+  const narrowed = h("div", { class: "narrow" }, h("label", { class: "field", for: search.id }, h("span", {}, "Find a kind"), search), count);
+  const table = sortedTable({
+    label: "Kinds", columns: columns(latest), id: (kind) => kind.kind, sort,
+    changed(wanted) {
+      sort = wanted;
+      remember();
+    },
+    row: (element, { kind }) => latest.watch(element, kind),
+  });
   const found = h("div", {}, loading("kinds"));
-  place.append(h("h1", {}, "Kinds"), h("p", { class: "lead" }, "What sorts of jobs there are, and how their latest runs went."), found);
-  let last = "";
+  place.append(h("h1", {}, "Kinds"), h("p", { class: "lead" }, "What sorts of jobs there are, and how the latest 100 runs of each went."), found);
 
-  async function refresh() {
-    const kinds = [];
-    for await (const page of pages("/v1/kinds", { limit: 500 }, "kinds")) {
-      kinds.push(...page);
-      if (kinds.length >= MOST) break;
+  function remember() {
+    history.replaceState(history.state, "", `#/kinds${query({ q: search.value.trim(), sort: sort === SORT ? "" : sort })}`);
+  }
+
+  function draw() {
+    if (!kinds.length) {
+      found.replaceChildren(empty("No kinds yet", "A kind is here as soon as there is a job of it: a job names its kind when it is created or started."));
+      return;
     }
-    const key = JSON.stringify(kinds);
-    if (key === last) return;
-    last = key;
-    found.replaceChildren(kinds.length ? overview(kinds) : empty("No kinds yet", "A kind is here as soon as there is a job of it, or a run of one has ended."));
+    const wanted = search.value.trim().toLocaleLowerCase();
+    const shown = wanted ? kinds.filter(({ kind }) => kind.toLocaleLowerCase().includes(wanted)) : kinds;
+    narrowed.hidden = kinds.length <= MANY && !wanted;
+    say(count, wanted ? `${number(shown.length)} of ${number(kinds.length)} kinds` : `${number(kinds.length)}${kinds.length >= MOST ? " kinds; there are more" : " kinds"}`);
+    table.show(shown);
+    if (!table.element.isConnected) found.replaceChildren(narrowed, table.element);
+  }
+
+  let next = 0;
+  async function refresh() {
+    if (Date.now() < next) return;
+    const began = Date.now();
+    const all = [];
+    for await (const page of pages("/v1/kinds", { limit: 500 }, "kinds")) {
+      all.push(...page);
+      if (all.length >= MOST) break;
+    }
+    next = Date.now() + 10 * (Date.now() - began) - REFRESH_MS; // where it is a lot of work, it isn't asked for all the time
+    kinds = all;
+    latest.know(kinds);
+    draw();
   }
 
   const polled = poll("kinds", REFRESH_MS, refresh, (error) => found.replaceChildren(failed(error)));
-  return { close: polled.close };
+  return {
+    moved(changed) {
+      search.value = changed.get("q") ?? "";
+      sort = changed.get("sort") ?? SORT;
+      table.sort = sort;
+      draw();
+    },
+    close() {
+      polled.close();
+      latest.close();
+    },
+  };
 }
 
-const overview = (kinds) => table("Kinds", ["Kind", "Active", "Queued", "On average", "Takes (p50)", "At most (p90)", "Failed", "Last ended"],
-  kinds.map(({ kind, active, average_percent, duration_seconds, failure_rate, last_ended_at }) => [
-    h("a", { href: `#/kinds/${encodeURIComponent(kind)}`, title: kind }, kind),
-    number(active.started + active.running + active.paused), number(active.queued), percent(average_percent),
-    duration(duration_seconds?.p50), duration(duration_seconds?.p90), share(failure_rate), time(last_ended_at),
-  ]));
+/** @param latest what is told of each kind at length: of those in sight, as it is more work. */
+function columns(latest) {
+  const held = (item) => latest.of(item.kind)?.calibration.p90_held ?? null;
+  return [
+    { name: "kind", title: "Kind", class: "name", by: ({ kind }) => kind, show: link },
+    { name: "active", title: "Active", by: workingOf, isLargestFirst: true, show: text((item) => number(workingOf(item))) },
+    { name: "queued", title: "Queued", by: ({ active }) => active.queued, isLargestFirst: true, show: text(({ active }) => number(active.queued)) },
+    { name: "typical", title: "Typical", about: "A half of those that finished took at most this", by: ({ duration_seconds: each }) => each?.p50 ?? null, isLargestFirst: true, show: text(({ duration_seconds: each }) => took(each?.p50)) },
+    { name: "p90", title: "p90", about: "Nine in ten of those that finished took at most this", by: ({ duration_seconds: each }) => each?.p90 ?? null, isLargestFirst: true, show: text(({ duration_seconds: each }) => took(each?.p90)) },
+    { name: "trend", title: "Latest runs", class: "drawn", show: (cell, { kind }) => drawn(cell, latest.of(kind)) },
+    { name: "failed", title: "Failed", about: "Of those that finished or failed", by: ({ failure_rate: rate }) => rate, isLargestFirst: true, show: failures },
+    { name: "held", title: "p90 held", about: "How often a job was over by when nine in ten should be: about 90 % is right", by: held, show: text((item) => share(held(item))) },
+    { name: "ended", title: "Last ended", by: ({ last_ended_at: at }) => (at === null ? null : millis(at)), isLargestFirst: true, show: ended },
+  ];
+}
+
+function link(cell, { kind }) {
+  if (!cell.firstChild) cell.append(h("a", { href: `#/kinds/${encodeURIComponent(kind)}`, title: kind, dir: "auto" }, kind));
+}
+
+function drawn(cell, told) {
+  if (!told || cell.shown === told) return;
+  cell.shown = told;
+  cell.replaceChildren(trend(told.latest) ?? "");
+}
+
+function failures(cell, { failure_rate: rate }) {
+  say(cell, share(rate));
+  cell.classList.toggle("wrong", rate >= MANY_FAIL);
+}
+
+function ended(cell, { last_ended_at: at }) {
+  if (!cell.firstChild) cell.append(h("time", { dir: "auto" }));
+  const [element] = cell.children;
+  attribute(element, "datetime", at);
+  attribute(element, "title", at && exact(at));
+  say(element, instant(at));
+}
