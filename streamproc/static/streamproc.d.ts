@@ -9,7 +9,7 @@ export interface Connection {
   state: State;
   /** Since when; of "stale", when something was last heard. */
   since: Date;
-  /** Why it is "gone", where the gateway refused. */
+  /** What was refused, or failed, where something was. */
   problem: Problem | null;
 }
 
@@ -145,12 +145,15 @@ export class Client {
   get<T = any>(path: string, options?: Options): Promise<T>;
   /** What the gateway says to a body, which is sent as JSON. Throws `Problem`. */
   post<T = any>(path: string, body?: unknown, options?: Options): Promise<T>;
+  /** A job's newest snapshot, whenever there is another, or another state of the connection. Null: there is none yet. */
   follow(job: string, callback: (snapshot: Snapshot | null, connection: Connection) => void): Following;
+  /** The newest snapshots of jobs that are named. Null: there is no such job. */
   followMany(
-    jobs: string[] | Set<string>,
+    jobs: readonly string[] | ReadonlySet<string>,
     callback: (job: string, snapshot: Snapshot | null) => void,
     told?: Told,
   ): FollowingMany;
+  /** Those of jobs that match a filter and haven't ended, and of their ends. Null: it matches no longer. */
   followMany(filter: Filter, callback: (job: string, snapshot: Snapshot | null) => void, told?: Told): Following;
   /** The events of a job: all of them, in order, each once. `token` goes on after these; `ended`: no more will come. */
   followEvents(
@@ -158,28 +161,79 @@ export class Client {
     callback: (entries: Entry[], told: {token: string | null; ended: boolean}) => void,
     options?: EventsTold,
   ): Following;
-  /** Follow nothing any longer. */
+  /** Follow nothing any longer. Following by it afterwards throws. */
   close(): void;
 }
 
-/** A client of the gateway at a URL; without one of that which the page is from. */
+/** A client of the gateway at a URL; without one of that which the page is from. Throws `TypeError` where it is no URL. */
 export function connect(url?: string | URL, who?: Who): Client;
 
-/** Have all elements follow by this client. */
-export function setClient(client: Client): void;
+/** Have all elements without `src` follow by this client; null: by one of the gateway that this module is from. */
+export function setClient(client: Client | null): void;
 
-/** `<job-progress job="…">`. Dispatches `jobchange`, whose `detail` is a connection with its `snapshot`. */
+/** What `jobchange` and `jobend` tell. */
+export interface JobChange extends Partial<Connection> {
+  job: string;
+  snapshot: Snapshot | null;
+  state: State;
+  /** The status before; null where nothing was seen before. */
+  was: Status | null;
+}
+
+/** `<job-progress job="…">`: attributes are `job`, `src` (another gateway's URL), `href` (`/jobs/{job}`). */
 export class JobProgress extends HTMLElement {
+  job: string | null;
+  client: Client | null;
   readonly snapshot: Snapshot | null;
+  /** Show a snapshot that you have, where no `job` is given. */
   show(snapshot: Snapshot | null, connection?: Partial<Connection>): void;
 }
 
-/** `<job-list kind="…">`: attributes are those of a filter, or `jobs`, and `most`. */
-export class JobList extends HTMLElement {}
+/** `<job-list kind="…">`: attributes are those of a filter, or `jobs`; `most`, `src` and `href`. */
+export class JobList extends HTMLElement {
+  client: Client | null;
+}
+
+/** What JSX may say of the elements. React 19: `declare module "react" { namespace JSX { interface IntrinsicElements extends JobElements {} } }`. */
+export interface JobElements {
+  "job-progress": JobAttributes<JobProgress> & {job?: string};
+  "job-list": JobAttributes<JobList> & {
+    status?: string;
+    kind?: string;
+    worker?: string;
+    owner?: string;
+    label?: string;
+    stalled?: string | boolean;
+    q?: string;
+    jobs?: string;
+    most?: number | string;
+  };
+}
+
+interface JobAttributes<Element> {
+  src?: string;
+  href?: string;
+  client?: Client | null;
+  id?: string;
+  class?: string;
+  className?: string;
+  style?: unknown;
+  hidden?: boolean;
+  slot?: string;
+  key?: string | number | null;
+  ref?: ((element: Element | null) => void) | {current: Element | null} | null;
+}
 
 declare global {
   interface HTMLElementTagNameMap {
     "job-progress": JobProgress;
     "job-list": JobList;
+  }
+  interface HTMLElementEventMap {
+    jobchange: CustomEvent<JobChange>;
+    jobend: CustomEvent<JobChange>;
+  }
+  namespace JSX {
+    interface IntrinsicElements extends JobElements {}
   }
 }
