@@ -341,9 +341,9 @@ def test_one_that_is_closed_by_another_is_told_nothing_more(page: Page, stack: S
         job_id,
     )
     wait_for(page, "told.at(-1) === 5")
-    progress(stack, job_id, 6)
-    progress(stack, job_id, 7)
-    wait_for(page, "seen.at(-1).percent === 7")
+    for percent in (6, 7):
+        progress(stack, job_id, percent)
+        wait_for(page, f"seen.at(-1).percent === {percent}")
     assert page.evaluate("told.at(-1)") == 5
 
 

@@ -85,4 +85,4 @@ def _goodbye(client: Client, token: str | None) -> bytes:
         return messages.closed(client.form, client.reason, token, id=token)
     if client.reason == "end":
         return b"" if client.places is None else messages.closed(client.form, "end")
-    return messages.retry()
+    return messages.retry() if client.reason == "stopping" else b""
