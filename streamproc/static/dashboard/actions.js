@@ -1,60 +1,93 @@
-/** What may be asked of a job: to pause, to go on, to stop, to be tried again; and a link to it for others. */
+/** What may be asked of a job: to pause, to go on, to stop, to be tried again; and what became of it. */
 
 import { jobPath } from "./api.js";
+import { dialog } from "./ask.js";
 import { h, say } from "./dom.js";
 import { isFinal } from "./eta.js";
-import { instant } from "./format.js";
+import { sharing } from "./sharing.js";
+import { ago } from "./standing.js";
 
+const REFUSED_MS = 15_000;
 const ACTIVE = ["queued", "started", "running"];
+/** When each makes sense: the gateway's own table. */
 const ACTIONS = {
   pause: ({ status, requested }) => (ACTIVE.includes(status) && requested !== "pause" && requested !== "cancel") || (status === "paused" && requested === "resume"),
   resume: ({ status, requested }) => requested !== "cancel" && ((status === "paused" && requested !== "resume") || (ACTIVE.includes(status) && requested === "pause")),
   cancel: (snapshot) => !isFinal(snapshot) && snapshot.requested !== "cancel",
-  retry: ({ status }) => status === "failed" || status === "canceled",
+  retry: ({ status }) => isFinal({ status }),
 };
-const ASKED = { pause: "Asked to pause.", resume: "Asked to go on.", cancel: "Asked to stop." };
+const NAMES = { pause: "Pause", resume: "Resume", cancel: "Cancel", retry: "Retry" };
+const ASKED = { pause: "Asked to pause", resume: "Asked to go on", cancel: "Asked to stop" };
+
+/** A wish that the worker hasn't answered: of whom, and why, where the events that are here tell. */
+function wish(requested, { by, reason } = {}) {
+  return `${ASKED[requested]}${by ? ` by ${by}` : ""}${reason ? `: “${reason}”` : ""}.`;
+}
 
 /** The buttons of a job. Whoever holds a share link has none: it only reads. */
-export function actions(job, client, isMine) {
-  const told = h("p", { class: "quiet", role: "status" });
-  const buttons = Object.keys(ACTIONS).map((name) => ({ name, element: h("button", { type: "button", onclick: () => ask(name) }, name[0].toUpperCase() + name.slice(1)) }));
-  const link = h("input", { type: "text", readonly: true, "aria-label": "Share link", hidden: true, onfocus: () => link.select() });
-  const share = h("button", { type: "button", onclick: makeLink }, "Share link");
-  const element = h("div", { class: "actions" }, ...(isMine ? [...buttons.map((button) => button.element), share, link] : []), told);
-  let isBusy = false;
-  let wish = null;
+export function actions(job, client, history, isMine) {
+  const told = h("p", { class: "quiet", role: "status", dir: "auto" });
+  const since = h("span", { class: "quiet" }); // beside what is read out, as it changes every second
+  const reason = h("input", { type: "text", maxlength: "1000", id: "reason", autocomplete: "off", dir: "auto" });
+  const canceling = dialog("Ask this job to stop?", "Its worker stops where it can, and what was done so far may be lost. It can't be taken back.", {
+    yes: "Ask it to stop", no: "Let it go on",
+    fields: [h("label", { class: "field", for: "reason" }, h("span", {}, "Why (optional; others can read it)"), reason)],
+  });
+  const repeating = dialog("Run this job again?", "It has finished. It will be queued as its next attempt: its progress starts again, and its result is replaced.", { yes: "Run it again", no: "Leave it" });
+  const buttons = Object.keys(ACTIONS).map((name) => ({ name, element: h("button", { type: "button", onclick: () => press(name) }, NAMES[name]) }));
+  const share = sharing(job, client);
+  const element = h("div", { class: "actions" }, ...(isMine ? [...buttons.map((button) => button.element), share.element] : [h("p", { class: "quiet" }, "Shared with you, to read.")]), told, since);
+  let latest = null;
+  let sent = null;
+  let refused = "";
+  let refusedUntil = 0;
+  let isDenied = false;
+  let isNow = true;
 
-  async function ask(name) {
-    if (name === "cancel" && !confirm("Ask this job to stop?")) return;
-    isBusy = true;
-    say(told, "");
+  async function press(name) {
+    const isRepeated = name === "retry" && latest.status === "finished";
+    if (name === "cancel" && !(await canceling.ask())) return;
+    if (isRepeated && !(await repeating.ask())) return;
+    const why = name === "cancel" ? reason.value.trim() : "";
+    sent = name;
+    refused = "";
+    draw();
     try {
-      await client.post(jobPath(job, `/${name}`), {});
+      await client.post(jobPath(job, `/${name}`), { ...(why && { reason: why }), ...(isRepeated && { force: true }) });
+      reason.value = "";
     } catch (error) {
-      say(told, error.message);
+      isDenied = error.status === 403;
+      refusedUntil = Date.now() + REFUSED_MS;
+      refused = isDenied ? `Your key may not do this: ${error.message}` : `It was not asked to: ${error.message}`;
     }
-    isBusy = false;
+    sent = null;
+    draw();
   }
 
-  async function makeLink() {
-    try {
-      const made = await client.post(jobPath(job, "/share"), {});
-      link.hidden = false;
-      link.value = `${location.origin}/#/jobs/${encodeURIComponent(job)}?share=${encodeURIComponent(made.share)}`;
-      link.focus();
-      say(told, `Whoever has it may read this job until ${instant(made.expires_at)}.`);
-    } catch (error) {
-      say(told, error.message);
+  function draw() {
+    for (const { name, element: button } of buttons) {
+      button.hidden = !ACTIONS[name](latest) && sent !== name;
+      button.disabled = sent !== null || isDenied || !isNow;
+      button.title = isDenied ? refused : isNow ? "" : "You are looking at the past";
+      button.setAttribute("aria-busy", String(sent === name));
+      if (name === "retry") say(button, latest.status === "finished" ? "Run again" : NAMES.retry);
     }
+    const asked = latest.requested && history.entries.find(({ event, mark }) => !mark && event.type === `job.${latest.requested}_requested`);
+    say(told, refused || (latest.requested ? wish(latest.requested, asked?.event) : ""));
+    say(since, latest.requested && !refused ? `${asked ? `${ago(asked.time)}; the` : "The"} worker hasn't answered yet` : "");
   }
 
-  function show(snapshot, live) {
-    for (const { name, element } of buttons) {
-      element.hidden = !ACTIONS[name](live);
-      element.disabled = isBusy || snapshot !== live;
-    }
-    if (live.requested !== wish) say(told, ASKED[live.requested] ?? "");
-    wish = live.requested;
-  }
-  return { element, show };
+  return {
+    element,
+    show(snapshot, live) {
+      if (!isDenied && Date.now() > refusedUntil) refused = "";
+      latest = live;
+      isNow = snapshot === live;
+      draw();
+    },
+    close() {
+      for (const each of [canceling, repeating]) each.remove();
+      share.close();
+    },
+  };
 }

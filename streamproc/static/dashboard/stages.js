@@ -3,40 +3,70 @@
 import { badge, bar } from "./bar.js";
 import { attribute, h, say } from "./dom.js";
 import { isFinal } from "./eta.js";
-import { duration, millis, now, percent } from "./format.js";
+import { duration, instant, millis, now, percent, setTime } from "./format.js";
 
-/** The stages of a job. Without a client, as for who has a share link, nothing is told of what is typical. */
-export function stages(client) {
+/** The stages of a job, beside what is typical of its kind. */
+export function stages(history, typical) {
   const list = h("ol", { class: "stages" });
-  const element = h("section", { hidden: true }, h("h2", {}, "Stages"), list);
+  const scroller = h("div", { class: "stage-box", tabindex: "0", role: "region", "aria-label": "Stages of the job" }, list);
+  const from = h("time");
+  const to = h("time");
+  const key = h("span", { class: "key" }, h("i", { class: "usual", "aria-hidden": "true" }), "where it usually ends, from p50 to p90");
+  const axis = h("p", { class: "axis quiet" }, from, key, to);
+  const element = h("section", { hidden: true }, h("h2", {}, "Stages"), scroller, axis);
   const rows = [];
-  let typical = new Map();
-  let kind;
+  const reasons = new Map();
+  let isScrolled = false;
 
-  async function learn(name) {
-    kind = name;
-    if (name === null || !client) return;
-    try {
-      const found = await client.get(`/v1/kinds/${encodeURIComponent(name)}`);
-      typical = new Map(found.stages.map((stage) => [stage.name, stage.duration_seconds]));
-    } catch {
-      typical = new Map(); // kinds are nobody's who is limited to some jobs; the stages are shown without
+  /** The snapshot doesn't keep why a stage was skipped; the events that are here may tell. */
+  history.subscribe(({ events }) => {
+    for (const { event, mark } of events) {
+      if (event.type === "stage.skipped" && !mark && !reasons.has(event.stage)) reasons.set(event.stage, event.message ?? event.reason ?? "");
     }
-  }
+  });
 
   function show(snapshot, live) {
     const found = snapshot.stages ?? [];
     element.hidden = !found.length;
-    if (snapshot.kind !== kind) learn(snapshot.kind ?? null);
+    if (element.hidden) return;
+    const usual = typical.of(snapshot.kind)?.stages;
     const start = millis(snapshot.started_at ?? snapshot.created_at);
-    const ends = found.map((stage) => millis(stage.finished_at)).filter(Number.isFinite);
-    const until = snapshot === live && !isFinal(live) ? now() : millis(snapshot.updated_at);
-    const end = Math.max(start + 1, until, ...ends);
+    const isNow = snapshot === live && !isFinal(live);
+    const at = isNow ? now() : millis(snapshot.finished_at ?? snapshot.updated_at);
+    const resumed = millis(snapshot.resumed_at);
+    const spans = found.map((stage) => spanOf(stage, usual?.get(stage.name) ?? null, at, resumed));
+    const goesOn = snapshot.status !== "paused";
+    const end = Math.max(start + 1, at, ...spans.flatMap(({ began, ended, p90 }) => [ended, Number.isFinite(p90) && isNow ? began + 1000 * p90 : NaN]).filter(Number.isFinite));
     while (rows.length < found.length) list.append(rows[rows.push(makeRow()) - 1].element);
     while (rows.length > found.length) rows.pop().element.remove();
-    found.forEach((stage, at) => rows[at].show(stage, typical.get(stage.name), start, end));
+    found.forEach((stage, place) => rows[place].show(stage, spans[place], { start, end, reason: reasons.get(stage.name), isNow, goesOn }));
+    setTime(from, new Date(start).toISOString());
+    setTime(to, new Date(end).toISOString());
+    key.hidden = !spans.some(({ p50, began }) => Number.isFinite(p50) && Number.isFinite(began));
+    if (!isScrolled) bringIntoSight(found);
+  }
+
+  /** Of many stages, the one that goes on; once, as whoever has scrolled on since has a reason. */
+  function bringIntoSight(found) {
+    const current = found.findIndex((stage) => stage.status === "running");
+    if (current < 0) return;
+    isScrolled = true;
+    const row = rows[current].element;
+    scroller.scrollTop = row.offsetTop - scroller.offsetTop - (scroller.clientHeight - row.offsetHeight) / 2;
   }
   return { element, show };
+}
+
+/**
+ * When a stage began and ended, in ms; how long it took, for how much of that it was surely at work (a job may have paused
+ * before it was resumed), and how long it usually takes, in seconds. NaN is what isn't known.
+ */
+function spanOf(stage, usual, at, resumed) {
+  const began = millis(stage.started_at);
+  const ended = Number.isFinite(millis(stage.finished_at)) ? millis(stage.finished_at) : stage.status === "running" ? Math.max(at, began) : NaN;
+  const told = stage.status === "running" ? null : stage.duration_seconds; // of a running one, until its last report
+  const worked = (ended - Math.max(began, resumed || began)) / 1000;
+  return { began, ended, seconds: told ?? (ended - began) / 1000, worked: told ?? worked, p50: usual?.p50 ?? NaN, p90: usual?.p90 ?? NaN };
 }
 
 function makeRow() {
@@ -44,29 +74,43 @@ function makeRow() {
   const mark = badge();
   const progress = bar();
   const amount = h("span", { class: "amount" });
-  const took = h("span");
-  const usual = h("span", { class: "quiet" });
-  const span = h("i");
+  const took = h("span", { class: "took" });
+  const usually = h("span", { class: "quiet", dir: "auto" });
+  const late = h("span", { class: "late" });
+  const why = h("p", { class: "why wrong", dir: "auto" });
+  const gone = h("i", { class: "gone" });
+  const usual = h("i", { class: "usual" });
+  const track = h("div", { class: "track", "aria-hidden": "true" }, gone, usual);
   const element = h("li", { class: "stage" }, h("div", { class: "stage-name" }, name, mark.element),
-    h("div", { class: "measure" }, progress.element, amount), h("div", { class: "stage-time" }, took, usual),
-    h("div", { class: "span", "aria-hidden": "true" }, span));
-  function show(stage, typical, start, end) {
+    h("div", { class: "measure" }, progress.element, amount), h("div", { class: "stage-time" }, took, usually, late), track, why);
+
+  function show(stage, { began, ended, seconds, worked, p50, p90 }, { start, end, reason, isNow, goesOn }) {
+    const { status } = stage;
+    const waits = status === "pending" || status === "skipped";
+    const isLate = (status === "finished" || (status === "running" && goesOn)) && worked > p90;
     say(name, stage.name);
     attribute(name, "title", stage.name);
-    mark.show(stage.status);
-    progress.show(stage.name, stage.percent ?? (stage.status === "pending" || stage.status === "skipped" ? 0 : null), stage.status);
-    say(amount, stage.status === "pending" || stage.status === "skipped" ? "" : percent(stage.percent));
-    const began = millis(stage.started_at);
-    const ended = Number.isFinite(millis(stage.finished_at)) ? millis(stage.finished_at) : end;
-    const told = stage.status === "running" ? null : stage.duration_seconds; // of a running one, until its last report
-    const seconds = told ?? Math.max(0, ended - began) / 1000;
-    say(took, stage.error?.detail ?? (Number.isFinite(seconds) ? duration(seconds) : ""));
-    say(usual, typical ? `typically ${duration(typical.p50)}, at most ${duration(typical.p90)}` : "");
-    span.hidden = !Number.isFinite(began);
-    if (span.hidden) return;
+    mark.show(status);
+    element.classList.toggle("is-current", status === "running");
+    progress.show(stage.name, stage.percent ?? (waits ? 0 : null), status);
+    say(amount, waits ? "" : percent(stage.percent));
+    say(took, !waits && Number.isFinite(seconds) ? duration(Math.max(0, seconds)) : "");
+    say(usually, status === "skipped" ? (reason ?? "") : Number.isFinite(p50) ? `usually ${duration(p50)}, up to ${duration(p90)}` : "");
+    say(late, isLate ? (status === "running" ? "overdue" : "longer than usual") : "");
+    element.classList.toggle("is-late", isLate && status === "running");
+    const { error } = stage;
+    say(why, error ? [error.type, error.detail].filter(Boolean).join(": ") || "failed without saying why" : "");
+    track.hidden = !Number.isFinite(began) || waits;
+    if (track.hidden) return;
     const part = (at) => Math.min(100, Math.max(0, (100 * (at - start)) / (end - start)));
-    span.style.left = `${Math.min(99.5, part(began))}%`;
-    span.style.width = `${Math.max(0.5, part(ended) - part(began))}%`;
+    const place = (mark_, from, to) => {
+      mark_.style.left = `${Math.min(99.5, part(from))}%`;
+      mark_.style.width = `${Math.max(0.5, part(to) - part(from))}%`;
+    };
+    place(gone, began, ended);
+    usual.hidden = !Number.isFinite(p50) || (!isNow && began + 1000 * p50 > end);
+    if (!usual.hidden) place(usual, began + 1000 * p50, began + 1000 * p90);
+    attribute(track, "title", `${instant(stage.started_at)} to ${stage.finished_at ? instant(stage.finished_at) : "now"}`);
   }
   return { element, show };
 }
