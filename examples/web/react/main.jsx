@@ -1,9 +1,10 @@
+import {StrictMode} from "react";
 import {createRoot} from "react-dom/client";
 import {useJob, useJobs} from "./useJob.js";
 
 function Job({job}) {
-  const {snapshot, state} = useJob(job);
-  if (!snapshot) return <p>{state === "gone" ? `There is no job ${job} yet.` : "Connecting…"}</p>;
+  const {snapshot, state, problem} = useJob(job);
+  if (!snapshot) return <p>{state === "gone" ? (problem?.message ?? `There is no job ${job} yet.`) : "Connecting…"}</p>;
   return (
     <p>
       <label>
@@ -29,9 +30,9 @@ function Jobs() {
 }
 
 createRoot(document.getElementById("root")).render(
-  <>
+  <StrictMode>
     <h1>Jobs</h1>
     <Job job="import-42" />
     <Jobs />
-  </>,
+  </StrictMode>,
 );
