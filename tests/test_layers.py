@@ -10,7 +10,7 @@ import streamproc
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"errors", "position", "durations"},
+    {"errors", "position", "durations", "excerpt"},
     {"events", "wire", "indexes", "filters", "queues", "projection", "chosen", "config", "auth", "keys", "telemetry"},
     {
         "connection",

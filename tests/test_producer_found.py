@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
 import streamproc
 from streamproc import JobSnapshot, Producer, ProgressIndicator, ServerUnavailable, UnknownJob
 from streamproc.errors import ServerError
-from streamproc.producer.found import Eta, Items, StageSnapshot, UnitCounts
+from streamproc.producer.finding import changes
+from streamproc.producer.found import Eta, Items, StageSnapshot, UnitCounts, decode_snapshot
 from tests.support.producing import LogReader
 from tests.support.servers import free_port
 from tests.support.stack import Stack
@@ -180,3 +182,47 @@ def test_without_the_runs_of_its_kind_a_job_is_found_all_the_same(sp: Producer, 
 
 def without_estimate(job: JobSnapshot) -> JobSnapshot:
     return msgspec.structs.replace(job, eta=None)
+
+
+def test_a_job_is_watched_to_its_end_and_each_change_is_told_once(stack: Stack, job_id: str) -> None:
+    with streamproc.connect(stack.http) as sp, sp.job(job_id) as job:
+        job.percent(10)
+        stack.wait_for(job_id, percent=10.0)
+        watched = sp.watch(job_id, every=0.01)
+        assert next(watched).percent == 10.0
+        job.percent(20)
+        assert next(watched).percent == 20.0
+        job.finish()
+        assert [found.status for found in watched][-1] == "finished"
+
+
+def test_what_cannot_be_watched_is_said_at_the_first_look(stack: Stack) -> None:
+    with streamproc.connect(stack.http) as sp:
+        with pytest.raises(UnknownJob):
+            next(sp.watch("nobody"))
+        with pytest.raises(ValueError, match="every: must be"):
+            next(sp.watch("nobody", every=0))
+
+
+def test_a_server_that_goes_while_a_job_is_watched_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    found = decode_snapshot(msgspec.json.encode(JOB | {"status": "running"}))
+    ended = msgspec.structs.replace(found, status="failed", position="1763750000000-4")
+    answers: list[JobSnapshot | Exception] = [found, ServerUnavailable("gone"), ServerUnavailable("gone"), found, ended]
+
+    def find(job: str) -> JobSnapshot:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert list(changes(find, "j", 0.001)) == [found, ended]
+    assert [record.getMessage() for record in caplog.records] == ["job j can't be seen for a while: gone"]
+
+
+@pytest.mark.anyio
+async def test_a_job_is_watched_from_async_code_too(stack: Stack, job_id: str) -> None:
+    async with streamproc.connect_async(stack.redis, namespace=stack.namespace) as sp:
+        async with sp.job(job_id) as job:
+            job.percent(10)
+        await anyio.to_thread.run_sync(lambda: stack.wait_for(job_id, status="finished"))
+        assert [found.status async for found in sp.watch(job_id)] == ["finished"]

@@ -1,5 +1,7 @@
 """A job that was found, as people read it: at a prompt, printed, and in a notebook."""
 
+import re
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -19,6 +21,12 @@ STAGE: dict[str, Any] = {
     "finished_at": None,
     "duration_seconds": 3.1,
     "error": None,
+}
+ETA: dict[str, Any] = {
+    "remaining_seconds": {"p50": 4.4, "p90": 9},
+    "finish_at": None,
+    "basis": "rate",
+    "reason": None,
 }
 JOB: dict[str, Any] = {
     "job_id": "import-42",
@@ -41,7 +49,7 @@ JOB: dict[str, Any] = {
     "error": None,
     "requested": None,
     "stalled": False,
-    "eta": {"remaining_seconds": {"p50": 4.4, "p90": 9}, "finish_at": None, "basis": "rate", "reason": None},
+    "eta": ETA,
     "created_at": None,
     "started_at": None,
     "updated_at": None,
@@ -95,28 +103,94 @@ def test_a_prompt_shows_a_job_in_a_line() -> None:
     assert repr([found(percent=None)]) == f"[<JobSnapshot import-42 running {'·' * 20} Parse: row 33/80>]"
 
 
-def test_printed_it_has_its_stages_indicators_units_and_the_time_left() -> None:
-    assert str(found(stalled=True)).splitlines() == [
-        "import-42 running, stalled ████████░░░░░░░░░░░░ 41.2 % Parse: row 33/80",
-        "  Parse  ████████░░░░░░░░░░░░  running 41.2 % 3.1 s",
-        "  Load   ░░░░░░░░░░░░░░░░░░░░  pending 0.0 %",
+def test_printed_it_has_all_that_there_is_to_know_a_line_each() -> None:
+    job = found(
+        stalled=True,
+        started_at="2026-11-22T14:00:00Z",
+        progressed_at="2026-11-22T14:01:00Z",
+        items={"done": 1.5, "total": None},
+        updated_at="2026-11-22T14:01:30Z",
+        requested="cancel",
+        result={"rows": 3},
+        eta=ETA | {"finish_at": {"p50": "2026-11-22T14:02:00Z", "p90": "2026-11-22T14:05:00Z"}},
+    )
+    zone = f"{datetime.now().astimezone():%Z}"
+    lines = str(job).splitlines()
+    assert [re.sub(r"\d{4}-\d\d-\d\d \d\d:(\d\d:\d\d)", r"\1", line) for line in lines] == [
+        "import-42 (Import of April, import) running, stalled ████████░░░░░░░░░░░░ 41.2 %",
+        "  Parse: row 33/80",
+        f"  4 s to 9 s left, ends 02:00 to 14:05:00 {zone}",
+        "  Parse  ████████░░░░░░░░░░░░  running, 41.2 %, 3.1 s",
+        "  Load   ░░░░░░░░░░░░░░░░░░░░  pending",
+        f"  stalled: no progress since 01:00 {zone}",
+        "  asked to cancel",
+        "  units: 1 failed, 1 running, 1 finished of 3",
         "  bytes: 1,000/1,000,000,000,000,000",
-        "  units: 1/3, 1 failed",
-        "  time left: 4 s to 9 s (p50 to p90)",
+        "  items: 1.5",
+        '  result: {"rows":3}',
+        f"  as of 01:30 {zone}",
     ]
 
 
-def test_of_a_job_that_failed_it_is_shown_why() -> None:
-    job = found(status="failed", error={"type": "OSError", "detail": "disk full"}, eta=None)
+def test_of_a_job_that_failed_it_is_shown_why_and_after_how_long() -> None:
+    job = found(
+        status="failed",
+        error={"type": "OSError", "detail": "disk full"},
+        started_at="2026-11-22T14:00:00Z",
+        finished_at="2026-11-22T14:01:40Z",
+    )
     assert "failed" in repr(job)
-    assert "Parse: OSError: disk full" in repr(job)
-    assert "OSError: disk full" in Page(job._repr_html_()).text
+    for shown in (repr(job), str(job), Page(job._repr_html_()).text):
+        assert "Parse: OSError: disk full" in shown
+    for shown in (str(job), Page(job._repr_html_()).text):
+        assert "took 1:40, ended " in shown
+
+
+@pytest.mark.parametrize(
+    ("eta", "said"),
+    [
+        (None, None),
+        ({"remaining_seconds": None, "finish_at": None, "basis": None, "reason": "no_progress"}, "no progress yet"),
+        ({"remaining_seconds": None, "finish_at": None, "basis": None, "reason": "queued"}, "waits in the queue"),
+        ({"remaining_seconds": {"p50": 0, "p90": 0}, "finish_at": None, "basis": "rate", "reason": None}, "overdue"),
+        (
+            {"remaining_seconds": {"p50": 9, "p90": 9}, "finish_at": None, "basis": "rate", "reason": "paused"},
+            "9 s left",
+        ),
+        (
+            {
+                "remaining_seconds": {"p50": 1e9, "p90": 1e12},
+                "finish_at": {"p50": "2058-07-01T00:00:00Z", "p90": "9999-12-31T23:59:59Z"},
+                "basis": "rate",
+                "reason": None,
+            },
+            "11,574 days to 11,574,074 days left, ends 2058-0",
+        ),
+        (
+            {
+                "remaining_seconds": None,
+                "finish_at": None,
+                "basis": None,
+                "reason": "queued",
+                "start_at": {"p50": "2026-11-22T14:02:00Z", "p90": "2026-11-22T14:02:00Z"},
+            },
+            "starts 2026-11-2",
+        ),
+    ],
+)
+def test_when_it_ends_is_told_as_far_as_that_is_known(eta: Any, said: str | None) -> None:
+    job = found(eta=eta)
+    for shown in (str(job), Page(job._repr_html_()).text):
+        if said is None:
+            assert "left" not in shown
+        else:
+            assert said in shown
 
 
 def test_a_notebook_shows_a_bar_with_stages() -> None:
     page = Page(found()._repr_html_())
     assert page.bars == [("Import of April", "41.25"), ("Parse", "41.25"), ("Load", "0")]
-    for told in ("Import of April", "running", "41.2 %", "Parse: row 33/80", "units: 1/3, 1 failed", "4 s to 9 s"):
+    for told in ("Import of April", "import-42", "running", "41.2 %", "Parse: row 33/80", "1 failed", "4 s to 9 s"):
         assert told in page.text
 
 
@@ -124,31 +198,53 @@ def test_a_bar_in_a_notebook_has_no_value_where_nobody_knows_it() -> None:
     assert Page(found(percent=None, stages=[])._repr_html_()).bars == [("Import of April", None)]
 
 
+def test_of_500_stages_and_indicators_those_around_the_current_one_are_shown_and_the_others_counted() -> None:
+    stages = [
+        STAGE | {"name": f"S{n}", "status": "finished" if n < 250 else "running" if n == 250 else "pending"}
+        for n in range(500)
+    ]
+    job = found(stages=stages, indicators=[{"label": f"i{n}", "done": 1, "total": 2} for n in range(500)])
+    page = Page(job._repr_html_())
+    for shown in (str(job), page.text):
+        assert "235 stages before" in shown
+        assert "S250" in shown
+        assert "235 stages after" in shown
+        assert "480 indicators more" in shown
+    assert len(page.bars) == 31
+
+
 def test_nothing_that_somebody_has_named_is_markup_or_moves_a_terminal() -> None:
+    error = {"type": HOSTILE, "detail": HOSTILE}
     job = found(
-        title=HOSTILE,
-        message=HOSTILE,
-        current_stage=HOSTILE,
-        stages=[STAGE | {"name": HOSTILE, "error": {"type": HOSTILE, "detail": HOSTILE}}],
+        **dict.fromkeys(("title", "kind", "message", "current_stage", "requested", "worker", "owner"), HOSTILE),
+        stages=[STAGE | {"name": HOSTILE, "error": error}],
         indicators=[{"label": HOSTILE, "done": 1, "total": 2}],
+        error=error,
+        result=[HOSTILE],
+        labels={HOSTILE: HOSTILE},
+        details={HOSTILE: HOSTILE},
     )
     page = Page(job._repr_html_())
-    assert set(page.tags) == {"div", "b", "span", "table", "tr", "td"}
+    assert set(page.tags) == {"div", "b", "span"}
     assert {name for each in page.attributes for name in each} <= {
-        "style", "dir", "role", "aria-label", "aria-valuemin", "aria-valuemax", "aria-valuenow",
+        "style", "dir", "role", "aria-label", "aria-valuemin", "aria-valuemax", "aria-valuenow", "aria-hidden",
     }  # fmt: skip
     assert "<img src=x onerror=alert(1)>\"'&" in page.text
-    for shown in (repr(job), str(job), page.text):
+    for shown in (repr(job), str(job), page.text, job._repr_html_()):
         assert "\x1b" not in shown
         assert "\u202e" not in shown
+    assert len(repr(job).splitlines()) == 1
 
 
 def test_it_needs_nothing_but_inline_styles_and_the_colors_of_the_notebook() -> None:
-    html = found()._repr_html_()
-    assert "<style" not in html
-    assert "class=" not in html
-    styles = [each["style"] or "" for each in Page(html).attributes if "style" in each]
-    assert not [style for style in styles if style.startswith("color:") or ";color:" in style]
+    html = found(error={"type": "E"})._repr_html_()
+    assert not re.search(r"<style|class=|url\(|<script|on\w+=", html)
+    page = Page(html)
+    colored = [
+        each for each in page.attributes if re.search(r"(^|;)color:", each.get("style") or "") and not
+        each.get("aria-hidden")
+    ]  # fmt: skip
+    assert colored == []  # text has the notebook's own
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from streamproc.cli.clock import Clock
 from streamproc.cli.live import FINAL, Note
 from streamproc.cli.texts import clean
 from streamproc.durations import amount, duration
+from streamproc.excerpt import around
 
 __all__ = ["details"]
 
@@ -111,7 +112,7 @@ def _stages(
     stages: list[Json], clock: Clock, columns: int, rows: int | None, typical: Mapping[str, float]
 ) -> list[RenderableType]:
     table = Table.grid(padding=(0, 2))
-    first, last = _around(stages, rows)
+    first, last = around([stage["status"] for stage in stages], len(stages) if rows is None else rows)
     for stage in stages[first:last]:
         cells: list[RenderableType] = [text("  " + stage["name"]), bars.status(stage | {"stalled": False})]
         if columns >= 60:
@@ -136,16 +137,6 @@ def _elapsed(stage: Json, clock: Clock) -> str:
         return duration(stage["duration_seconds"])
     running = clock.since(stage["started_at"]) if stage["status"] == "running" else None
     return "" if running is None else duration(running, 0)
-
-
-def _around(stages: list[Json], rows: int | None) -> tuple[int, int]:
-    """From where to where the stages are shown: the one at work in the middle, or else the last that began."""
-    if rows is None or len(stages) <= rows:
-        return 0, len(stages)
-    begun = [at for at, stage in enumerate(stages) if stage["status"] != "pending"]
-    at = next((at for at in reversed(begun) if stages[at]["status"] == "running"), begun[-1] if begun else 0)
-    first = max(0, min(at - rows // 2, len(stages) - rows))
-    return first, first + rows
 
 
 def _facts(job: Json, clock: Clock, rows: int | None) -> list[tuple[str, str]]:

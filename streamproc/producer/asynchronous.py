@@ -5,7 +5,7 @@ Reports are plain calls in both, as they only queue; what waits is awaited here:
 apart at first: there is no loop of ours to be woken by, and it can be cancelled anywhere.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,6 +18,7 @@ from streamproc.errors import JobCanceled, ServerError, ServerUnavailable
 from streamproc.producer import checks
 from streamproc.producer.claiming import LEASE_SECONDS, RETRY_SECONDS, Claiming
 from streamproc.producer.client import Producer, job_facts
+from streamproc.producer.finding import Looks
 from streamproc.producer.found import JobSnapshot
 from streamproc.producer.job import AFTER_PAUSE, AnyJob, OnRequest
 from streamproc.producer.settings import BUFFER_BYTES, Settings
@@ -137,6 +138,15 @@ class AsyncProducer:
     async def find(self, id: str) -> JobSnapshot:  # noqa: A002  (the caller's word for it)
         """As `Producer.find`."""
         return await to_thread.run_sync(self._producer.find, id)
+
+    async def watch(self, id: str, *, every: float = 1.0) -> AsyncIterator[JobSnapshot]:  # noqa: A002
+        """As `Producer.watch`, for ``async for``."""
+        looks = Looks(every)
+        while not looks.ended:
+            found = await to_thread.run_sync(looks.look, self._producer.find, id)
+            if found is not None:
+                yield found
+            await anyio.sleep(looks.pause)
 
     @property
     def waiting(self) -> int:

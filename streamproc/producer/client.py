@@ -4,7 +4,7 @@ import atexit
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from time import monotonic, sleep
@@ -16,7 +16,7 @@ from streamproc.errors import ServerError, ServerUnavailable
 from streamproc.events import Event
 from streamproc.producer import checks
 from streamproc.producer.claiming import LEASE_SECONDS, RETRY_SECONDS, Claiming
-from streamproc.producer.finding import find
+from streamproc.producer.finding import changes, find
 from streamproc.producer.found import JobSnapshot
 from streamproc.producer.job import AnyJob, Job, OnRequest
 from streamproc.producer.outbox import Outbox
@@ -264,6 +264,19 @@ class Producer:
             return find(transport, id)
         finally:
             transport.disconnect()
+
+    def watch(self, id: str, *, every: float = 1.0) -> Iterator[JobSnapshot]:  # noqa: A002  (as of find)
+        """A job as it is now, and then whenever it has changed, until it has ended.
+
+        A server that is gone for a while is waited for.
+
+        Args:
+            every: how many seconds lie between two looks.
+
+        Raises:
+            UnknownJob, ServerError: as of `find`, at the first look.
+        """
+        return changes(self.find, id, every)
 
     @property
     def waiting(self) -> int:

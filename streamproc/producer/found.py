@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from streamproc.errors import ServerError
-from streamproc.producer.shown import as_html, as_line, as_text
+from streamproc.producer.page import as_html
+from streamproc.producer.shown import as_line, as_text
 
 __all__ = ["Eta", "Items", "JobSnapshot", "ProgressIndicator", "StageSnapshot", "UnitCounts", "decode_snapshot"]
 
