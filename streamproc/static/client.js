@@ -1,10 +1,11 @@
 // Who is told of which jobs. All that a page follows by name goes over as few streams as hold it.
 
+import {attend} from "./feed.js";
 import {EventsFeed, FilteredFeed, NamedFeed} from "./feeds.js";
 import {Gateway, Problem, isFinal, look} from "./gateway.js";
-import {Latest, attend, call} from "./pages.js";
 
 const NAME = /^[A-Za-z0-9._:@-]{1,200}$/;
+const FRAME = 16;
 const LOOK_BACK = 30_000;
 const MOST_ENDED = 20;
 const WORST_FIRST = ["gone", "stale", "connecting", "polling", "live"];
@@ -230,6 +231,41 @@ export class Client {
     for (const followed of this.#jobs.values())
       if (followed.feed === feed) for (const listener of followed.listeners) all.set(listener, followed);
     for (const [listener, followed] of all) if (followed.listeners.has(listener)) call(listener.moved);
+  }
+}
+
+/** What is newest of each, told once a frame: a job may change a hundred times a second, and nobody sees that. */
+class Latest {
+  #waiting = new Map();
+  #timer = null;
+
+  put(key, tell) {
+    this.#waiting.set(key, tell);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      const waiting = [...this.#waiting.keys()];
+      for (const key of waiting) {
+        const tell = this.#waiting.get(key); // one that was told before may have taken it away
+        if (this.#waiting.delete(key)) call(tell);
+      }
+    }, FRAME);
+  }
+
+  delete(key) {
+    this.#waiting.delete(key);
+  }
+
+  clear() {
+    this.#waiting.clear();
+  }
+}
+
+/** What is called back may fail; the others are still told. */
+function call(callback, ...told) {
+  try {
+    callback?.(...told);
+  } catch (error) {
+    reportError(error);
   }
 }
 

@@ -19,6 +19,7 @@ const REFUSED = [1_000, 5_000, 15_000, 60_000];
 const ABSENT = [1_000, 2_000, 5_000];
 const ENOUGH_BLOCKED = 2;
 const FOREVER = 2 ** 31 - 1;
+const UNSEEN = 60_000;
 
 /**
  * What all feeds share. A subclass says what to follow: `path(token)`, null where there is nothing; `hear(event, data,
@@ -246,4 +247,31 @@ export class Feed {
     this.#pause = new AbortController();
     await sleep(ms, isAsked ? signal : AbortSignal.any([signal, this.#pause.signal]));
   }
+}
+
+/**
+ * Have feeds (`feeds()`) rest and wake with the page, until the signal. A tab that nobody looks at lets go of its streams: a browser
+ * has six connections for all tabs of a server. A page that is left is kept by browsers only where nothing is open.
+ */
+export function attend(feeds, signal) {
+  const {document} = globalThis;
+  let timer = null;
+  const each = (work) => () => feeds().forEach(work);
+  const wake = each((feed) => feed.wake());
+  const seen = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(each((feed) => feed.rest(false)), UNSEEN);
+    else wake();
+  };
+  const renew = each((feed) => {
+    feed.renew();
+    feed.wake();
+  });
+  const listen = (target, name, work) => target?.addEventListener?.(name, work, {signal});
+  listen(globalThis, "online", renew);
+  listen(globalThis, "pagehide", each((feed) => feed.rest(true)));
+  listen(globalThis, "pageshow", ({persisted}) => persisted && wake());
+  listen(document, "visibilitychange", seen);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  if (document?.hidden) seen();
 }

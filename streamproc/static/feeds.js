@@ -1,7 +1,7 @@
 // The three kinds of feeds: of jobs that are named, of those that match a filter, and of the events of one.
 
 import {Feed} from "./feed.js";
-import {Slots, again, isFinal, look, sleep} from "./gateway.js";
+import {again, isFinal, look, sleep} from "./gateway.js";
 
 const AT_A_TIME = 4;
 const MOST_JOBS = 200;
@@ -85,30 +85,34 @@ export class NamedFeed extends Feed {
     const jobs = this.#left();
     const few = jobs.length <= AT_A_TIME;
     if (slowly && !few) return sleep(2 ** 31 - 1, signal); // it catches up when it is seen
-    const slots = new Slots(AT_A_TIME);
+    const lanes = jobs.slice(0, AT_A_TIME).map((_, lane) => jobs.filter((_, at) => at % AT_A_TIME === lane));
     const failed = new AbortController(); // one that fails ends all: they are begun again together
     const until = AbortSignal.any([signal, failed.signal]);
+    const known = new Map();
+    const asked = (lane) => again(this.gateway, {waits: few, slowly}, until, (waits) => this.#ask(lane, known, waits, until));
     try {
-      await Promise.all(jobs.map((job) => this.#pollJob(job, {waits: few, slowly}, slots, until)));
+      await Promise.all(lanes.map(asked));
     } finally {
       failed.abort();
     }
   }
 
-  async #pollJob(job, pace, slots, signal) {
-    let known = {tag: null};
-    await again(this.gateway, pace, signal, async (waits) => {
-      if (!this.#jobs.has(job)) return null;
-      const {tag, snapshot} = await slots.use(() => look(this.gateway, job, known.tag, waits && known.asked, signal));
+  /** Ask for jobs, one after the other: whether something has changed; null where all have ended. */
+  async #ask(jobs, known, waits, signal) {
+    let changed = null;
+    for (const job of jobs) {
+      if (!this.#jobs.has(job) || this.#ended.has(job)) continue;
+      const before = known.get(job);
+      const {tag, snapshot} = await look(this.gateway, job, before?.tag, waits && before, signal);
       if (signal.aborted) return null;
-      const changed = snapshot !== undefined && !(snapshot === null && known.snapshot === null);
-      known = {tag, snapshot: snapshot === undefined ? known.snapshot : snapshot, asked: true};
       this.be("polling");
-      if (changed) this.#take(job, snapshot);
-      if (!isFinal(known.snapshot)) return changed;
-      this.#end(job);
-      return null;
-    });
+      const isNew = snapshot !== undefined && !(snapshot === null && before?.absent);
+      known.set(job, {tag, absent: snapshot === null});
+      if (isNew) this.#take(job, snapshot);
+      if (isFinal(snapshot)) this.#end(job);
+      changed ||= isNew;
+    }
+    return changed;
   }
 
   async probe(signal) {
@@ -123,7 +127,6 @@ export class FilteredFeed extends Feed {
   #query;
   #tell;
   #among = new Set();
-  #slots = new Slots(AT_A_TIME);
 
   constructor(gateway, filter, tell, moved) {
     super(gateway, moved);
@@ -138,7 +141,7 @@ export class FilteredFeed extends Feed {
   hear(event, data) {
     if (event === "snapshot") this.#take(data);
     else if (event === "left") this.#leave(data.job);
-    else if (event === "jobs") this.#only(new Set(data.jobs));
+    else if (event === "jobs") void this.#only(new Set(data.jobs));
     else if (event === "end") this.#among.delete(data.job);
   }
 
@@ -152,19 +155,12 @@ export class FilteredFeed extends Feed {
   }
 
   /** What was among them and isn't has ended meanwhile, or matches no longer. */
-  #only(jobs) {
-    for (const job of this.#among) if (!jobs.has(job)) void this.#look(job);
-  }
-
-  async #look(job) {
-    try {
-      const {snapshot} = await this.#slots.use(() => look(this.gateway, job, null, false, undefined));
-      if (this.closed) return;
-      if (isFinal(snapshot)) this.#tell(job, snapshot);
-      else if (this.#among.has(job)) this.#tell(job, null);
-      this.#among.delete(job);
-    } catch {
-      // The gateway is gone again: the next stream begins with who is there.
+  async #only(jobs) {
+    for (const job of [...this.#among].filter((job) => !jobs.has(job))) {
+      // Where it can't be told now, the next stream begins with who is there.
+      const {snapshot} = await look(this.gateway, job, null, false, undefined).catch(() => ({}));
+      if (this.closed || snapshot === undefined || !this.#among.delete(job)) continue;
+      this.#tell(job, isFinal(snapshot) ? snapshot : null);
     }
   }
 
@@ -189,7 +185,7 @@ export class FilteredFeed extends Feed {
     query.set("limit", String(MOST_JOBS));
     const page = await this.gateway.get(`/v1/jobs?${query}`, {signal});
     this.be("polling");
-    this.#only(new Set(page.jobs.map((job) => job.job_id)));
+    void this.#only(new Set(page.jobs.map((job) => job.job_id)));
     for (const job of page.jobs) this.#take(job);
     return page;
   }

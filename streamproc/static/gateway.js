@@ -190,28 +190,6 @@ export function sleep(ms, signal) {
 /** Whether nothing more will come of a job; null is one that isn't there. */
 export const isFinal = (snapshot) => FINAL.has(snapshot?.status);
 
-/** Lets a few through at a time. */
-export class Slots {
-  #free;
-  #waiting = [];
-
-  constructor(free) {
-    this.#free = free;
-  }
-
-  async use(work) {
-    if (this.#free > 0) this.#free--;
-    else await new Promise((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
-}
-
 /** Ask again and again, the sooner the more happens. `ask(longPoll)` tells whether something had changed; null at the end. */
 export async function again(gateway, {waits: mayWait = false, slowly = false}, signal, ask) {
   let pause = ACTIVE;

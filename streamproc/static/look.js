@@ -3,10 +3,11 @@
 
 const TEXT = `
 :host {
-  --_accent: #2457d6;
-  --_good: #1a7f4b;
-  --_bad: #c22f2f;
-  --_warn: #96600a;
+  --_accent: light-dark(#2457d6, #7aa2ff);
+  --_good: light-dark(#1a7f4b, #5ccf95);
+  --_bad: light-dark(#c22f2f, #ff8a80);
+  --_warn: light-dark(#96600a, #f0b95a);
+  --_far: 70%;
   --_track: color-mix(in srgb, currentColor 14%, transparent);
   display: block;
   font: var(--job-font, inherit);
@@ -14,9 +15,6 @@ const TEXT = `
   min-inline-size: 0;
 }
 :host([hidden]) { display: none; }
-@media (prefers-color-scheme: dark) {
-  :host { --_accent: #7aa2ff; --_good: #5ccf95; --_bad: #ff8a80; --_warn: #f0b95a; }
-}
 a { color: inherit; text-decoration: none; }
 a[href]:hover { text-decoration: underline; }
 .line { display: flex; gap: 0.75em; align-items: baseline; justify-content: space-between; }
@@ -38,13 +36,14 @@ a[href]:hover { text-decoration: underline; }
   transform: scaleX(var(--part, 0));
   transform-origin: left;
 }
+:host(:dir(rtl)) { --_far: -70%; }
 :host(:dir(rtl)) .bar { transform-origin: right; }
 .finished .bar { background: var(--job-good, var(--_good)); }
 .failed .bar { background: var(--job-bad, var(--_bad)); }
 .failed .status { color: var(--job-bad, var(--_bad)); }
 .stalled .bar, .paused .bar { background: var(--job-warn, var(--_warn)); }
 .canceled .bar { background: currentColor; opacity: 0.5; }
-.unsure .bar { transform: scaleX(0.3); }
+.unsure .bar { transform: none; opacity: 0.4; }
 .stale .track { opacity: 0.5; transition: opacity 0.3s 0.5s; }
 .gone .track { opacity: 0.5; }
 .gone .about { white-space: normal; overflow-wrap: anywhere; }
@@ -53,8 +52,8 @@ ul { list-style: none; margin: 0; padding: 0; display: grid; gap: var(--job-gap,
 li { min-inline-size: 0; }
 @media (prefers-reduced-motion: no-preference) {
   .bar { transition: transform 0.2s linear; }
-  .unsure .bar { animation: to-and-fro 1.6s ease-in-out infinite alternate; }
-  @keyframes to-and-fro { from { transform: scaleX(0.3); } to { transform: translateX(70%) scaleX(0.3); } }
+  .unsure .bar { opacity: 1; animation: to-and-fro 1.6s ease-in-out infinite alternate; }
+  @keyframes to-and-fro { from { transform: scaleX(0.3); } to { transform: translateX(var(--_far)) scaleX(0.3); } }
 }
 @media (forced-colors: active) {
   .track { border: 1px solid; }
