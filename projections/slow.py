@@ -40,9 +40,9 @@ def slow_after(kind: Summary) -> float | None:
 
 
 def slow(kind: Summary, path: Path, now: int) -> Slow | None:
-    """How slow a job is, by its path; None where it isn't. `now` is in ms since 1970."""
+    """How slow a job is, by its path; None where it isn't, or is paused or stalled. `now` is in ms since 1970."""
     after, worked = slow_after(kind), clock_of(path, now) / 1000
     usual = kind.duration_seconds
-    if after is None or usual is None or worked <= after:
+    if after is None or usual is None or worked <= after or path.since is not None:
         return None
     return Slow(round(worked, 3), usual, round(worked / usual.p50, 2) if usual.p50 else None)

@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 
 import msgspec
-from playwright.sync_api import Route
 
 from projections.paths import Run, StagePath
 from streamproc.keys import Keys
-from tests.support.browsing import PHONE, Browser, Page, expect, opened, report, says
+from tests.support.browsing import PHONE, Browser, Page, Route, expect, opened, report, says
 from tests.support.gateways import PARTITIONS
 from tests.support.processes import Gateway
 from tests.support.stack import Stack, running_stack

@@ -99,10 +99,13 @@ async def test_a_kind_whose_runs_took_no_time_has_no_multiple(service: Service) 
     assert (only["job"]["job_id"], only["times"]) == ("stuck", None)
 
 
-async def test_pauses_dont_count_and_what_is_paused_or_has_ended_isnt_slow(service: Service) -> None:
+async def test_pauses_dont_count_and_what_is_paused_stalled_or_over_isnt_slow(service: Service) -> None:
     await took(service, "k", 5, 5, 5, 5, 5)
     for job in ("paused", "over", "back"):
         await started(service, job, "k", 60)
+    await started(service, "stalled", "k", 0)
+    await service.append({"job": "stalled", "type": "job.stalled", "silent_seconds": 0})
+    await backdate(service, "stalled", 60)
     [at] = await service.append({"job": "paused", "type": "job.paused"})
     await service.append({"job": "over", "type": "job.finished"})
     keys = service.keys.of("back")
@@ -111,7 +114,8 @@ async def test_pauses_dont_count_and_what_is_paused_or_has_ended_isnt_slow(servi
     snapshot = msgspec.json.decode(stored)
     snapshot["eta"][2] = millis(at) - snapshot["eta"][1]  # it was away nearly all the while
     await service.client.hset(keys.state("back"), "snapshot", msgspec.json.encode(snapshot))
-    assert (await slow(service))["jobs"] == []
+    found = await slow(service)
+    assert (found["jobs"], found["stalled"]) == ([], 1)
 
 
 async def test_no_more_is_looked_at_than_is_bounded_and_that_is_said(
