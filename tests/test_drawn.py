@@ -235,9 +235,11 @@ def test_instants_are_told_by_the_clock_of_who_looks(monkeypatch: pytest.MonkeyP
 
 def test_a_running_stage_says_for_how_long_and_how_long_it_is_as_a_rule() -> None:
     began = (datetime.now(UTC) - timedelta(seconds=100)).isoformat()
-    stage = STAGE | {"started_at": began, "duration_seconds": None}
-    told = shown(details(JOB | TIMES | {"stages": [stage]}, Clock(), 120, typical={"Parse": 90.0}))
-    assert "1:40  typically 1:30" in told
+    job = JOB | TIMES | {"stages": [STAGE | {"started_at": began}]}
+    assert "1:40  typically 1:30" in shown(details(job, Clock(), 120, typical={"Parse": 90.0}))
+    assert "3.1 s" in shown(details(job | {"status": "paused"}, Clock(), 120))
+    then = (datetime.now(UTC) - timedelta(seconds=90)).isoformat()
+    assert "10 s" in shown(details(job, Clock(stopped=then), 120))
 
 
 def test_what_a_job_said_before_is_kept_the_newest_first() -> None:

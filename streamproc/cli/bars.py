@@ -1,15 +1,14 @@
 """Jobs as people see them in a terminal: tables with bars, and plain lines where there is no terminal."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from rich.console import Console, JustifyMethod, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from streamproc import durations
+from streamproc.cli.columns import columns
 from streamproc.cli.texts import clean
 from streamproc.durations import time_left
 
@@ -40,6 +39,7 @@ _STYLES: Final = {
     "failed": "red",
     "canceled": "magenta",
 }
+_NAMES: Final = ("JOB", "KIND", "WHAT", "STAGE", "WORKER")
 _NUMBERS: Final = ("%", "RATE", "LEFT", "UNITS", "AGE", "SILENT")
 _WIDE: Final = 160
 MARKS: Final = ("↓", "↑")
@@ -56,26 +56,23 @@ def show(renderable: RenderableType) -> None:
     Console(width=width(), highlight=False).print(renderable)
 
 
-def jobs_table(jobs: Iterable[Json], columns: int) -> Table:
+def jobs_table(jobs: Iterable[Json], width: int) -> Group:
     """A row with a bar for each job, with as much as fits so many columns."""
     found = list(jobs)
     counted = any(job["units"]["total"] for job in found)
-    cells: dict[str, Callable[[Json], RenderableType]] = {
+    cells: dict[str, Callable[[Json], Text]] = {
         "JOB": lambda job: text(job["job_id"]),
         "KIND": lambda job: text(job["kind"]),
         "STATUS": status,
-        "": lambda job: bar(job, 28 if columns >= 110 else 10),
-        "%": lambda job: percent(job["percent"]),
+        "": lambda job: bar(job, 28 if width >= 110 else 10),
+        "%": lambda job: text(percent(job["percent"])),
         "LEFT": lambda job: text(left(job)),
         "UNITS": lambda job: text(_units(job["units"])),
         "WHAT": lambda job: text(what(job)),
     }
     least = {"": 56, "LEFT": 70, "WHAT": 76, "KIND": 96, "UNITS": 110}
-    shown = [name for name in cells if columns >= least.get(name, 0) and (name != "UNITS" or counted)]
-    table = table_of(*shown)
-    for job in found:
-        table.add_row(*(cells[name](job) for name in shown))
-    return table
+    shown = [name for name in cells if width >= least.get(name, 0) and (name != "UNITS" or counted)]
+    return table_of(shown, [[cells[name](job) for name in shown] for job in found], width)
 
 
 def _units(units: Json) -> str:
@@ -88,14 +85,12 @@ def text(said: str | None, style: str = "") -> Text:
     return Text(clean(said or ""), style, no_wrap=True, overflow="ellipsis")
 
 
-def table_of(*headings: str) -> Table:
-    """A table without lines, in which long names make room for numbers and bars."""
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        name = heading.rstrip("".join(MARKS))
-        justify: JustifyMethod = "right" if name in _NUMBERS else "left"
-        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=name in (*_NUMBERS, "STATUS", ""))
-    return table
+def table_of(headings: Sequence[str], rows: Sequence[Sequence[Text]], width: int, chosen: int | None = None) -> Group:
+    """A table in which long names make room for numbers and bars."""
+    names = [heading.rstrip("".join(MARKS)) for heading in headings]
+    right = {at for at, name in enumerate(names) if name in _NUMBERS}
+    flexible = {at for at, name in enumerate(names) if name in _NAMES}
+    return columns(headings, rows, width, right=right, flexible=flexible, chosen=chosen)
 
 
 def left(job: Json) -> str:
@@ -129,12 +124,14 @@ def error_of(thing: Json) -> str:
     return "" if error is None else ": ".join(part for part in (error["type"], error.get("detail")) if part)
 
 
-def bar(thing: Json, columns: int) -> RenderableType:
-    """The bar of a job or a stage; dots where nobody knows how far that is."""
+def bar(thing: Json, width: int) -> Text:
+    """The bar of a job or a stage, that can be read without colours; dots where nobody knows how far that is."""
     done, style = thing["percent"], _STYLES.get(thing["status"], "dim")
     if done is None:
-        return Text("·" * columns, style if thing["status"] in ("running", "paused") else "dim")
-    return ProgressBar(total=100, completed=done, width=columns, complete_style=style, finished_style=style)
+        return Text("·" * width, style if thing["status"] in ("running", "paused") else "dim")
+    halves = int(2 * width * min(100.0, max(0.0, done)) / 100)
+    whole, half = divmod(halves, 2)
+    return Text.assemble(("━" * whole + "╸" * half, style), ("─" * (width - whole - half), "dim"))
 
 
 def percent(done: float | None) -> str:

@@ -22,10 +22,8 @@ _CLEAR_LINE: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[2J", "\x1b[?1049l"
-_LEAST_SECONDS: Final = 0.15
-"""Between two pictures."""
-_SHARE: Final = 5
-"""Drawing takes up to one part in so many of the time: on a slow line there are fewer pictures."""
+_LEAST_SECONDS: Final = 0.2
+"""Between two pictures; and where one takes long, as on a slow line, as long as it took."""
 _TICK_SECONDS: Final = 1.0
 
 
@@ -151,7 +149,7 @@ async def _draw(canvas: Canvas, picture: Callable[[], RenderableType], of: Chang
         began = time.monotonic()
         canvas.draw(picture())
         took = time.monotonic() - began
-        await anyio.sleep(max(_LEAST_SECONDS, _SHARE * took))
+        await anyio.sleep(max(_LEAST_SECONDS, took))
         with anyio.move_on_after(_TICK_SECONDS):
             await of.changed()
 

@@ -18,14 +18,16 @@ class Clock:
 
     Args:
         link: over which they come; None where that is over, and the clocks are taken to agree.
+        stopped: at an RFC 3339 time, where what is shown is past.
     """
 
-    def __init__(self, link: Link | None = None) -> None:
+    def __init__(self, link: Link | None = None, *, stopped: str | None = None) -> None:
         self._link = link or Link()
+        self._stopped = None if stopped is None else self.seconds(stopped)
 
     def now(self) -> float:
         """Seconds since 1970, by the gateway's clock."""
-        return time.time() + self._link.ahead
+        return time.time() + self._link.ahead if self._stopped is None else self._stopped
 
     def since(self, instant: str | None) -> float | None:
         """Seconds that have passed since an RFC 3339 time, at least 0."""

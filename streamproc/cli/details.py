@@ -50,7 +50,8 @@ def details(
     if bars.what(job):
         parts.append(text(bars.what(job), "red" if job["error"] else ""))
     if job["stages"]:
-        parts += _stages(job["stages"], clock, columns, rows, typical or {})
+        goes_on = job["status"] in ("started", "running")
+        parts += _stages(job["stages"], clock, columns, rows, typical or {}, goes_on)
     for line, style in _facts(job, clock, rows):
         parts.append(Text(f"  {line}", style, no_wrap=rows is not None, overflow="ellipsis"))
     parts += [text(f"  {note.came} {note.text}", "dim") for note in notes]
@@ -109,7 +110,7 @@ def _took(job: Json) -> float | None:
 
 
 def _stages(
-    stages: list[Json], clock: Clock, columns: int, rows: int | None, typical: Mapping[str, float]
+    stages: list[Json], clock: Clock, columns: int, rows: int | None, typical: Mapping[str, float], goes_on: bool
 ) -> list[RenderableType]:
     table = Table.grid(padding=(0, 2))
     first, last = around([stage["status"] for stage in stages], len(stages) if rows is None else rows)
@@ -118,7 +119,7 @@ def _stages(
         if columns >= 60:
             cells.append(bars.bar(stage, 28 if columns >= 100 else 16))
         cells.append(Text(bars.percent(stage["percent"]), justify="right"))
-        cells.append(text(_elapsed(stage, clock)))
+        cells.append(text(_elapsed(stage, clock, goes_on)))
         if typical:
             usual = typical.get(stage["name"])
             cells.append(text("" if usual is None else f"typically {duration(usual)}", "dim"))
@@ -132,11 +133,10 @@ def _stages(
     ]
 
 
-def _elapsed(stage: Json, clock: Clock) -> str:
-    if stage["duration_seconds"] is not None:
-        return duration(stage["duration_seconds"])
-    running = clock.since(stage["started_at"]) if stage["status"] == "running" else None
-    return "" if running is None else duration(running, 0)
+def _elapsed(stage: Json, clock: Clock, goes_on: bool) -> str:
+    if goes_on and stage["status"] == "running" and (seconds := clock.since(stage["started_at"])) is not None:
+        return duration(seconds, 0)
+    return "" if stage["duration_seconds"] is None else duration(stage["duration_seconds"])
 
 
 def _facts(job: Json, clock: Clock, rows: int | None) -> list[tuple[str, str]]:

@@ -7,9 +7,8 @@ from typing import Any, Self
 import anyio
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 
 from streamproc.cli.bars import jobs_table, plain_line
 from streamproc.cli.canvas import can_draw
@@ -70,7 +69,7 @@ class Following:
         if self._live is None and (before is None or _heading(before) != _heading(state)):
             click.echo(plain_line(state), err=True)
 
-    def _table(self) -> Table:
+    def _table(self) -> Group:
         return jobs_table((job for _, job in sorted(self._states.items())), self._console.width)
 
 

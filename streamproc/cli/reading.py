@@ -101,7 +101,9 @@ def show(job: str, at: str | None, as_json: bool, url: str, namespace: str) -> N
         from streamproc.cli.clock import Clock
         from streamproc.cli.details import details
 
-        bars.show(details(msgspec.json.decode(snapshot), Clock(), bars.width()))
+        found = msgspec.json.decode(snapshot)
+        clock = Clock(stopped=None if at is None else found["updated_at"])
+        bars.show(details(found, clock, bars.width()))
 
 
 @click.command(cls=Command)

@@ -212,19 +212,19 @@ class Screen:
         found = [job for job in jobs if all(word in _words(job) for word in words)]
         return self._order.sorted(found, self._rates, self._clock, time.monotonic())
 
-    def table(self, jobs: list[Json], columns: int) -> Table:
+    def table(self, jobs: list[Json], columns: int) -> Group:
         """A row for each job, with as much as fits so many columns."""
         now = time.monotonic()
-        cells: dict[str, tuple[int, str, Callable[[Json], RenderableType]]] = {
+        cells: dict[str, tuple[int, str, Callable[[Json], Text]]] = {
             "JOB": (0, "job", lambda job: bars.text(job["job_id"])),
             "KIND": (96, "kind", lambda job: bars.text(job["kind"])),
             "STATUS": (0, "stalled", bars.status),
             "": (56, "", lambda job: bars.bar(job, 20 if columns >= 140 else 10)),
-            "%": (0, "percent", lambda job: bars.percent(job["percent"])),
-            "RATE": (88, "rate", lambda job: self._rates.text(job, now)),
-            "LEFT": (64, "left", lambda job: bars.left(job)),
-            "AGE": (112, "age", lambda job: self._since(job["created_at"])),
-            "SILENT": (126, "silent", lambda job: self._since(silent_since(job))),
+            "%": (0, "percent", lambda job: bars.text(bars.percent(job["percent"]))),
+            "RATE": (88, "rate", lambda job: bars.text(self._rates.text(job, now))),
+            "LEFT": (64, "left", lambda job: bars.text(bars.left(job))),
+            "AGE": (112, "age", lambda job: bars.text(self._since(job["created_at"]))),
+            "SILENT": (126, "silent", lambda job: bars.text(self._since(silent_since(job)))),
             "STAGE": (76, "stage", lambda job: bars.text(job["current_stage"])),
             "WORKER": (104, "worker", lambda job: bars.text(job["worker"])),
         }
@@ -233,11 +233,8 @@ class Screen:
             name: cell for name, (least, sort, cell) in cells.items() if columns >= least or sort == self._order.name
         }
         named = [f"{name}{mark}" if cells[name][1] == self._order.name else name for name in shown]
-        table = bars.table_of(*named)
-        for job in jobs:
-            style = "reverse" if job["job_id"] == self._chosen else None
-            table.add_row(*(cell(job) for cell in shown.values()), style=style)
-        return table
+        chosen = next((at for at, job in enumerate(jobs) if job["job_id"] == self._chosen), None)
+        return bars.table_of(named, [[cell(job) for cell in shown.values()] for job in jobs], columns, chosen)
 
     def _since(self, instant: str | None) -> str:
         seconds = self._clock.since(instant)
