@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from playwright.async_api import Browser, CDPSession, Page, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, ViewportSize, async_playwright
 
 from benchmarks.dashboard_producer import job
 from benchmarks.gateway import Stack, program, stack
@@ -24,6 +24,7 @@ from streamproc.inspection import report_server
 PROBE = Path(__file__).with_name("dashboard_probe.js")
 WIDE = (1360, 900)
 TALL = (1360, 14_000)
+SCALE = 0.27  # no screen has room for 200 rows but one of 3,840 pixels on end, with the page made small
 JOBS = 200
 RATE = 10
 UNITS = 10_000
@@ -37,7 +38,9 @@ Tell = Callable[..., None]
 @asynccontextmanager
 async def opened(browser: Browser, size: tuple[int, int] = WIDE) -> AsyncIterator[Page]:
     """A page in a context of its own: nothing is in its cache."""
-    context = await browser.new_context(viewport={"width": size[0], "height": size[1]})
+    scale = SCALE if size == TALL else 1
+    viewport = ViewportSize(width=size[0], height=size[1])
+    context = await browser.new_context(viewport=viewport, device_scale_factor=scale)
     await context.add_init_script(path=PROBE)
     try:
         yield await context.new_page()

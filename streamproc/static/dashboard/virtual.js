@@ -3,7 +3,7 @@
 import { atNextFrame, attribute, h } from "./dom.js";
 
 const BEYOND = 6;
-const WRITE_MS = 4; // of a frame's 16: to lay out and paint takes three times as long as to write
+const WRITE_MS = 2; // of the 16 of a frame: to lay out and paint what was written takes several times as long
 
 /**
  * A list.
