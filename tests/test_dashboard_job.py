@@ -10,6 +10,7 @@ import httpx
 import msgspec
 from anyio.from_thread import start_blocking_portal
 
+from tests.support.axe import violations
 from tests.support.browsing import MARKUP, Browser, Page, Request, Route, expect, opened, report, says
 from tests.support.gateways import PARTITIONS, serving
 from tests.support.identities import auth_file, key_of, toml_key
@@ -85,6 +86,8 @@ def test_a_page_catches_up_by_itself_when_the_gateway_was_killed(page: Page, sta
         expect(page.locator(".huge")).to_have_text("10 %")
         gateway.kill()
         says(page, "#connection", "Stale since")
+        says(page, ".amiss", "Not connected: this is how it was at")
+        expect(page).to_have_title(re.compile("not connected · 10 %"))
         expect(page.locator(".huge")).to_have_text("10 %")
         report(stack, *(progressed(job_id, percent) for percent in (20, 30, 40)))
         gateway.start()
@@ -107,6 +110,7 @@ def test_a_wish_is_asked_for_where_it_makes_sense(page: Page, stack: Stack, job_
     page.click("button:text-is('Cancel')")
     page.click("text=Let it go on")
     page.click("button:text-is('Cancel')")
+    assert violations(page) == ""
     page.fill("#reason", "the wrong file")
     page.click("text=Ask it to stop")
     says(page, ".actions", "Asked to stop: “the wrong file”.")
@@ -154,6 +158,7 @@ def test_a_key_that_may_only_read_is_told_so_and_shares_what_it_reads(
         expect(page.locator("button:text-is('Cancel')")).to_be_disabled()
         page.click("text=Share link")
         says(page, "dialog[open]", "It holds until")
+        assert violations(page) == ""
         page.select_option("#share-hours", "1")
         page.click("dialog[open] button:text-is('Copy'):enabled")
         says(page, "dialog[open]", "Copied")
@@ -229,11 +234,14 @@ def test_units_move_on_by_events_as_the_gateway_has_them(page: Page, stack: Stac
     report(stack, {"job": job_id, "type": "job.failed"}, {"job": job_id, "type": "job.started", "attempt": 2})
     report(stack, of("anew", "started"))
     expect(page.locator(".unit")).to_have_text([re.compile("anew")])
+    page.locator("#moment").press("Home")
+    says(page, ".told", "These are the units as they are now")
 
 
 def test_units_keep_their_places_while_somebody_reads_them(page: Page, stack: Stack, job_id: str) -> None:
     report(stack, *({"job": job_id, "type": "unit.added", "unit": f"u{number}"} for number in range(50)))
     show(page, stack, job_id)
+    page.locator(".chart canvas").last.wait_for()  # it takes its room above
     page.hover(".unit[aria-posinset='3']")
     report(stack, {"job": job_id, "type": "unit.failed", "unit": "u2"})
     says(page, ".unit[aria-posinset='3']", "failed")
@@ -444,6 +452,7 @@ def test_markup_is_text_wherever_a_job_has_any(page: Page, stack: Stack, job_id:
     show(page, stack, job_id)
     for button in (".unit button", ".event button"):
         page.locator(button).first.click()
+    assert violations(page) == ""
     says(page, ".actions", MARKUP)
     says(page, ".attempts", MARKUP)
     says(page, "#find-type", MARKUP)

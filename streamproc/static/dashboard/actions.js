@@ -7,6 +7,9 @@ import { isFinal } from "./eta.js";
 import { sharing } from "./sharing.js";
 import { ago } from "./standing.js";
 
+const IN_QUEUE = "Nobody works on it yet, so it is canceled at once.";
+const AT_WORK = "Its worker stops where it can, and what was done so far may be lost. It can't be taken back.";
+const FINISHED = "It has finished. It is queued as its next attempt: its progress starts again, and its result is replaced.";
 const REFUSED_MS = 15_000;
 const ACTIVE = ["queued", "started", "running"];
 /** When each makes sense: the gateway's own table. */
@@ -24,16 +27,19 @@ function wish(requested, { by, reason } = {}) {
   return `${ASKED[requested]}${by ? ` by ${by}` : ""}${reason ? `: “${reason}”` : ""}.`;
 }
 
-/** The buttons of a job. Whoever holds a share link has none: it only reads. */
-export function actions(job, client, history, isMine) {
+/**
+ * The buttons of a job. Whoever holds a share link, and so isn't at home here (`isMine`), has none: it only reads.
+ * `sent` is called when something was asked.
+ */
+export function actions(job, client, history, { isMine, sent: wasSent }) {
   const told = h("p", { class: "quiet", role: "status", dir: "auto" });
   const since = h("span", { class: "quiet" }); // beside what is read out, as it changes every second
   const reason = h("input", { type: "text", maxlength: "1000", id: "reason", autocomplete: "off", dir: "auto" });
-  const canceling = dialog("Ask this job to stop?", "Its worker stops where it can, and what was done so far may be lost. It can't be taken back.", {
+  const canceling = dialog("Ask this job to stop?", {
     yes: "Ask it to stop", no: "Let it go on",
     fields: [h("label", { class: "field", for: "reason" }, h("span", {}, "Why (optional; others can read it)"), reason)],
   });
-  const repeating = dialog("Run this job again?", "It has finished. It will be queued as its next attempt: its progress starts again, and its result is replaced.", { yes: "Run it again", no: "Leave it" });
+  const repeating = dialog("Run this job again?", { yes: "Run it again", no: "Leave it" });
   const buttons = Object.keys(ACTIONS).map((name) => ({ name, element: h("button", { type: "button", onclick: () => press(name) }, NAMES[name]) }));
   const share = sharing(job, client);
   const element = h("div", { class: "actions" }, ...(isMine ? [...buttons.map((button) => button.element), share.element] : [h("p", { class: "quiet" }, "Shared with you, to read.")]), told, since);
@@ -46,8 +52,8 @@ export function actions(job, client, history, isMine) {
 
   async function press(name) {
     const isRepeated = name === "retry" && latest.status === "finished";
-    if (name === "cancel" && !(await canceling.ask())) return;
-    if (isRepeated && !(await repeating.ask())) return;
+    if (name === "cancel" && !(await canceling.ask(latest.status === "queued" ? IN_QUEUE : AT_WORK))) return;
+    if (isRepeated && !(await repeating.ask(FINISHED))) return;
     const why = name === "cancel" ? reason.value.trim() : "";
     sent = name;
     refused = "";
@@ -55,6 +61,7 @@ export function actions(job, client, history, isMine) {
     try {
       await client.post(jobPath(job, `/${name}`), { ...(why && { reason: why }), ...(isRepeated && { force: true }) });
       reason.value = "";
+      wasSent();
     } catch (error) {
       isDenied = error.status === 403;
       refusedUntil = Date.now() + REFUSED_MS;

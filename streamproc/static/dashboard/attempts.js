@@ -47,8 +47,9 @@ function makeRow({ attempt, worker, started_at: from, finished_at: to, status, e
     say(spent, Number.isFinite(seconds) && (to || isLatest) ? duration(Math.max(0, seconds)) : "");
   }
   tick();
+  const why = error && [error.type, error.detail].filter(Boolean).join(": ");
   const element = h("li", {}, h("b", {}, `Attempt ${number(attempt)}`), mark.element, spent,
     h("span", { class: "quiet" }, from ? time(from) : "not begun yet", worker ? h("span", { dir: "auto" }, ` · ${worker}`) : null),
-    error && h("p", { class: "wrong", dir: "auto" }, [error.type, error.detail].filter(Boolean).join(": ")));
+    why && h("p", { class: "wrong", dir: "auto", title: why }, why));
   return { element, tick: to ? () => {} : tick };
 }

@@ -21,6 +21,8 @@ import { typicalOf } from "./typical.js";
 import { units } from "./units.js";
 
 const LOOK_AGAIN_MS = 3_000;
+/** A tab in the background lets go of its stream after a while; its title is still to tell how far the job is. */
+const UNSEEN_MS = 60_000;
 
 export function open(place, job, parameters) {
   const share = parameters.get("share");
@@ -32,7 +34,7 @@ export function open(place, job, parameters) {
   let live = null;
   let past = null;
   let connection = { state: "connecting" };
-  let looked = 0;
+  let looked = Date.now();
   place.append(loading("the job"));
 
   const refresh = atNextFrame(() => {
@@ -48,39 +50,43 @@ export function open(place, job, parameters) {
       past = snapshot;
       refresh();
     }, parameters.get("at"));
-    parts.push(head(history, typical), actions(job, asked, history, !share), told("Result", "result"), slider, stages(history, typical), indicators(),
+    parts.push(head(history, typical), actions(job, asked, history, { isMine: !share, sent: () => lookAgain(0) }), told("Result", "result"), slider, stages(history, typical), indicators(),
       progressChart(job, asked, slider), units(job, asked, history), attempts(job, asked), told("Details", "details"), events(history));
     page = h("article", { class: "job" }, ...parts.map((part) => part.element));
     place.replaceChildren(page);
     history.subscribe(refresh);
   }
 
+  /** Take a snapshot, unless a newer one is here. */
+  function show(snapshot) {
+    if (!place.isConnected) return;
+    if (!live || snapshot.updated_at >= live.updated_at) live = snapshot;
+    document.title = tabTitle(live, connection.state === "stale");
+    refresh();
+  }
+
   const follow = () => asked.follow(job, (snapshot, status) => {
     report("job", status.state, status);
     connection = status;
-    if (snapshot) {
-      live = snapshot;
-      document.title = tabTitle(live);
-      refresh();
-    } else if (!live && status.state === "gone" && (status.problem?.status ?? 404) === 404) place.replaceChildren(failed({ status: 404, message: `There is no job ${job}, or not yet. It will be shown here as soon as it is there.` }));
+    if (snapshot) show(snapshot);
+    else if (!live && status.state === "gone" && (status.problem?.status ?? 404) === 404) place.replaceChildren(failed({ status: 404, message: `There is no job ${job}, or not yet. It will be shown here as soon as it is there.` }));
   });
   let following = follow();
 
-  /** What has ended isn't followed any more; but it may be tried again. */
-  async function lookAgain() {
-    if (!isFinal(live) || document.hidden || Date.now() - looked < LOOK_AGAIN_MS) return;
+  /** What has ended isn't followed any more, but it may be tried again; nor is what nobody sees, but its title is. */
+  async function lookAgain(wait = document.hidden ? UNSEEN_MS : isFinal(live) ? LOOK_AGAIN_MS : Infinity) {
+    if (!live || Date.now() - looked < wait) return;
     looked = Date.now();
     const snapshot = await asked.get(jobPath(job)).catch(() => null); // the next look will tell
-    if (!snapshot || isFinal(snapshot) || !place.isConnected) return;
-    following.close();
-    following = follow();
+    if (!snapshot || !place.isConnected) return;
+    if (isFinal(live) && !isFinal(snapshot)) {
+      following.close();
+      following = follow();
+    } else show(snapshot);
   }
 
   // A stream can't say why it is refused; a request can.
-  asked.get(jobPath(job)).then((snapshot) => {
-    live ??= snapshot;
-    refresh();
-  }, (error) => {
+  asked.get(jobPath(job)).then(show, (error) => {
     if (!live && error.status && error.status < 500) place.replaceChildren(failed(error));
   });
   const ticking = setInterval(() => {

@@ -34,6 +34,7 @@ export function failure() {
 
   function unfold() {
     const isOpen = text.classList.toggle("unfolded");
+    text.tabIndex = isOpen ? 0 : -1; // it may scroll then
     more.setAttribute("aria-expanded", String(isOpen));
     more.textContent = isOpen ? "Show less" : "Show all of it";
   }

@@ -14,14 +14,14 @@ export function sharing(job, client) {
   const hours = h("select", { id: "share-hours", onchange: make }, ...HOURS.map(([value, name]) => h("option", { value, selected: value === 24 }, name)));
   const told = h("p", { class: "quiet", role: "status" });
   const copy = copyButton("Copy", () => link.value);
-  const asking = dialog("Share this job", "Whoever has the link may read this job, and nothing else, without a key.", {
+  const asking = dialog("Share this job", {
     no: "Close",
     fields: [h("label", { class: "field", for: "share-hours" }, h("span", {}, "It holds for"), hours), h("div", { class: "link" }, link, copy), told],
   });
   const element = h("button", { type: "button", onclick: open }, "Share link");
 
   function open() {
-    asking.ask();
+    asking.ask("Whoever has the link may read this job, and nothing else, without a key.");
     make();
   }
 

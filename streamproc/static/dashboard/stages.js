@@ -3,7 +3,10 @@
 import { badge, bar } from "./bar.js";
 import { attribute, h, say } from "./dom.js";
 import { isFinal } from "./eta.js";
-import { duration, instant, millis, now, percent, setTime } from "./format.js";
+import { duration, millis, now, percent, setTime } from "./format.js";
+
+/** All of them move on as time goes by: this often, and else only those that have changed. There may be hundreds. */
+const ALL_MS = 900;
 
 /** The stages of a job, beside what is typical of its kind. */
 export function stages(history, typical) {
@@ -11,12 +14,13 @@ export function stages(history, typical) {
   const scroller = h("div", { class: "stage-box", tabindex: "0", role: "region", "aria-label": "Stages of the job" }, list);
   const from = h("time");
   const to = h("time");
-  const key = h("span", { class: "key" }, h("i", { class: "usual", "aria-hidden": "true" }), "where it usually ends, from p50 to p90");
+  const key = h("span", { class: "usual-key" }, h("i", { class: "usual", "aria-hidden": "true" }), "where it usually ends, from p50 to p90");
   const axis = h("p", { class: "axis quiet" }, from, key, to);
   const element = h("section", { hidden: true }, h("h2", {}, "Stages"), scroller, axis);
   const rows = [];
   const reasons = new Map();
   let isScrolled = false;
+  let drawnAt = 0;
 
   /** The snapshot doesn't keep why a stage was skipped; the events that are here may tell. */
   history.subscribe(({ events }) => {
@@ -39,10 +43,14 @@ export function stages(history, typical) {
     const end = Math.max(start + 1, at, ...spans.flatMap(({ began, ended, p90 }) => [ended, Number.isFinite(p90) && isNow ? began + 1000 * p90 : NaN]).filter(Number.isFinite));
     while (rows.length < found.length) list.append(rows[rows.push(makeRow()) - 1].element);
     while (rows.length > found.length) rows.pop().element.remove();
-    found.forEach((stage, place) => rows[place].show(stage, spans[place], { start, end, reason: reasons.get(stage.name), isNow, goesOn }));
-    setTime(from, new Date(start).toISOString());
-    setTime(to, new Date(end).toISOString());
-    key.hidden = !spans.some(({ p50, began }) => Number.isFinite(p50) && Number.isFinite(began));
+    const isDue = !isNow || now() - drawnAt >= ALL_MS;
+    found.forEach((stage, place) => (isDue || rows[place].isOther(stage)) && rows[place].show(stage, spans[place], { start, end, reason: reasons.get(stage.name), isNow, goesOn }));
+    if (isDue) {
+      drawnAt = now();
+      setTime(from, new Date(start).toISOString());
+      setTime(to, new Date(end).toISOString());
+      key.hidden = !spans.some(({ p50, began }) => Number.isFinite(p50) && Number.isFinite(began));
+    }
     if (!isScrolled) bringIntoSight(found);
   }
 
@@ -84,14 +92,19 @@ function makeRow() {
   const element = h("li", { class: "stage" }, h("div", { class: "stage-name" }, name, mark.element),
     h("div", { class: "measure" }, progress.element, amount), h("div", { class: "stage-time" }, took, usually, late), track, why);
 
+  let shown = "";
+  const keyOf = ({ name: called, status, percent: far, error }) => `${called} ${status} ${far} ${Boolean(error)}`;
+
   function show(stage, { began, ended, seconds, worked, p50, p90 }, { start, end, reason, isNow, goesOn }) {
     const { status } = stage;
+    shown = keyOf(stage);
     const waits = status === "pending" || status === "skipped";
     const isLate = (status === "finished" || (status === "running" && goesOn)) && worked > p90;
     say(name, stage.name);
     attribute(name, "title", stage.name);
     mark.show(status);
     element.classList.toggle("is-current", status === "running");
+    element.classList.toggle("is-plain", ["pending", "finished", "skipped"].includes(status));
     progress.show(stage.name, stage.percent ?? (waits ? 0 : null), status);
     say(amount, waits ? "" : percent(stage.percent));
     say(took, !waits && Number.isFinite(seconds) ? duration(Math.max(0, seconds)) : "");
@@ -100,6 +113,7 @@ function makeRow() {
     element.classList.toggle("is-late", isLate && status === "running");
     const { error } = stage;
     say(why, error ? [error.type, error.detail].filter(Boolean).join(": ") || "failed without saying why" : "");
+    attribute(why, "title", why.textContent || null);
     track.hidden = !Number.isFinite(began) || waits;
     if (track.hidden) return;
     const part = (at) => Math.min(100, Math.max(0, (100 * (at - start)) / (end - start)));
@@ -110,7 +124,6 @@ function makeRow() {
     place(gone, began, ended);
     usual.hidden = !Number.isFinite(p50) || (!isNow && began + 1000 * p50 > end);
     if (!usual.hidden) place(usual, began + 1000 * p50, began + 1000 * p90);
-    attribute(track, "title", `${instant(stage.started_at)} to ${stage.finished_at ? instant(stage.finished_at) : "now"}`);
   }
-  return { element, show };
+  return { element, show, isOther: (stage) => keyOf(stage) !== shown };
 }

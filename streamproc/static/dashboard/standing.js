@@ -60,10 +60,10 @@ export function amount(snapshot) {
   return Number.isFinite(done) && done > 0 ? `${done.toLocaleString()} done` : "";
 }
 
-/** What a tab is called, so that it tells from the background. */
-export function tabTitle(snapshot) {
+/** What a tab is called, so that it tells from the background; and whether it can't know any better. */
+export function tabTitle(snapshot, isStale) {
   const status = snapshot.stalled ? "stalled" : snapshot.status;
   const far = Number.isFinite(snapshot.percent) ? percent(snapshot.percent) : null;
   const lead = isFinal(snapshot) || (status !== "running" && !far) ? status : [status === "running" || status === "started" ? null : status, far].filter(Boolean).join(" ");
-  return [lead || status, snapshot.title || snapshot.job_id].join(" · ");
+  return [isStale && "not connected", lead || status, snapshot.title || snapshot.job_id].filter(Boolean).join(" · ");
 }

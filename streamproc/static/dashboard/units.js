@@ -125,12 +125,12 @@ export function units(job, client, history) {
     say(told, said.join(" "));
   }
 
-  /** Counts that differ where nothing is on its way mean that something was missed. */
+  /** What failed is tried again. Counts that differ where nothing is on its way mean that something was missed. */
   function check(live) {
-    if (waiting || problem || history.reached !== live.position || Date.now() - checked < CHECK_MS) return;
+    if (waiting || history.reached !== live.position || Date.now() - checked < CHECK_MS) return;
     checked = Date.now();
     const found = members.counts();
-    if (STATUSES.some((each) => found[each] !== (live.units?.[each] ?? 0))) load();
+    if (problem || STATUSES.some((each) => found[each] !== (live.units?.[each] ?? 0))) load();
   }
 
   return {
