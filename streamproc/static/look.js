@@ -20,7 +20,7 @@ a[href]:hover { text-decoration: underline; }
 .line { display: flex; gap: 0.75em; align-items: baseline; justify-content: space-between; }
 .title { min-inline-size: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
 .status { flex: none; font-variant-numeric: tabular-nums; }
-.about { min-block-size: 1.4em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 0.875em; }
+.about { text-align: match-parent; min-block-size: 1.4em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 0.875em; }
 .track {
   block-size: var(--job-height, 0.5em);
   margin-block: 0.35em;

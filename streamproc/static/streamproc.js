@@ -10,6 +10,8 @@ const MOST = 20;
 const FILTERS = ["status", "kind", "worker", "owner", "label", "stalled", "q"];
 const HERE = import.meta.url.replace(/\/static\/.*$/, "");
 
+const CONNECTING = {state: "connecting", problem: null};
+
 const shown = new Set();
 const clients = new Map();
 let all = null;
@@ -110,7 +112,7 @@ export class JobProgress extends Following {
 
   #parts = null;
   #snapshot = null;
-  #status = {state: "connecting"};
+  #status = CONNECTING;
   #came = 0;
   #said = null;
   #follows = false;
@@ -133,7 +135,7 @@ export class JobProgress extends Following {
     if (!job && !this.#follows) return null; // somebody else shows it one
     this.#follows = Boolean(job);
     this.#said = null;
-    this.show(null, {state: "connecting"});
+    this.show(null, CONNECTING);
     return job && client.follow(job, (snapshot, status) => this.show(snapshot, status));
   }
 
@@ -147,7 +149,7 @@ export class JobProgress extends Following {
   }
 
   /** Show a snapshot. */
-  show(snapshot, status = {state: "live"}) {
+  show(snapshot, status = {state: "live", problem: null}) {
     const before = this.#snapshot;
     const isSame = snapshot === before && status.state === this.#status.state && status.problem === this.#status.problem;
     if (snapshot !== before) this.#came = performance.now();
@@ -210,12 +212,12 @@ export class JobProgress extends Following {
 
 function build(element) {
   const title = make("a", {class: "title", part: "title", dir: "auto"});
-  const status = make("span", {class: "status", part: "status"});
+  const status = make("span", {class: "status", part: "status", dir: "auto"});
   const bar = make("div", {class: "bar", part: "bar"});
   const track = make("div", {class: "track", part: "track", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100}, bar);
-  const more = make("span", {dir: "auto"});
+  const more = make("bdi");
   const left = make("time");
-  const about = make("div", {class: "about", part: "about"}, more, left);
+  const about = make("div", {class: "about", part: "about", dir: "auto"}, more, left);
   const news = make("span", {class: "unseen", role: "status"});
   const all = make("div", {}, make("div", {class: "line"}, title, status), track, about, news);
   root(element).append(all);
@@ -233,13 +235,13 @@ export class JobList extends Following {
   #jobs = new Map();
   #rows = new Map();
   #named = null;
-  #status = {state: "connecting"};
+  #status = CONNECTING;
 
   start(client) {
     const named = this.getAttribute("jobs")?.split(/[\s,]+/).filter(Boolean);
     this.#named = named ? [...new Set(named)] : null;
     this.#jobs.clear();
-    this.#moved("connecting", {state: "connecting"});
+    this.#moved("connecting", CONNECTING);
     const filter = Object.fromEntries(FILTERS.map((name) => [name, this.getAttribute(name)]));
     return client.followMany(this.#named ?? filter, (job, snapshot) => this.#take(job, snapshot), {onState: this.#moved});
   }

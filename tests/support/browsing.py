@@ -37,7 +37,10 @@ __all__ = [
 WIDE = (1360, 900)
 PHONE = (360, 780)
 MARKUP = """<img src=x onerror="window.hacked = 1">"><script>window.hacked = 1</script>"""
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 _AT_ONCE = 5000
 
 expect.set_options(timeout=20_000)
