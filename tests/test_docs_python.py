@@ -1,8 +1,10 @@
 """The pages about Python say what is so: their examples run as they stand."""
 
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import anyio
@@ -12,9 +14,11 @@ import pytest
 import streamproc
 from streamproc import Producer
 from tests.support.producing import LogReader
+from tests.support.stack import Stack
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
+LOOKING = re.findall(r"```py\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture
@@ -51,6 +55,21 @@ def test_an_example_runs_as_it_stands(block: str, sp: Producer) -> None:
     exec(block, names)  # noqa: S102  (it is our own page)
     if "work" in names:
         anyio.run(names["work"])
+
+
+def test_the_examples_of_looking_at_jobs_run_where_there_is_one(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    notebook = ModuleType("IPython.display")
+    notebook.display = lambda job, display_id: SimpleNamespace(update=shown.append)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    with streamproc.connect(stack.http) as sp:
+        with sp.job("backup", kind="backup"):
+            pass
+        stack.wait_for("backup", status="finished")
+        for block in LOOKING:
+            exec(block, {"sp": sp})  # noqa: S102
+    assert [job.status for job in shown] == ["finished"]
 
 
 def test_the_examples_say_what_the_page_shows(sp: Producer, server_url: str, namespace: str) -> None:

@@ -1,13 +1,16 @@
 """``top``: the active jobs on the whole screen, and what keys do."""
 
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from streamproc.cli.keys import keys_of
 from streamproc.cli.overview import system_warning
 from streamproc.cli.rates import Events, Rates
 from streamproc.cli.screen import Screen
+from streamproc.cli.sorting import KEYS
 from streamproc.cli.typical import Typical
 from streamproc.client import Change
 from streamproc.links import Link
@@ -241,6 +244,16 @@ def test_keys_are_told_by_what_a_terminal_sends_for_them() -> None:
     ]  # fmt: skip
 
 
+def test_the_page_about_the_terminal_tells_of_every_key_and_exit_code() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "terminal.md").read_text()
+    for key in (*KEYS, "c", "p", "r", "s", "/", "?", "q", "Enter", "Esc"):
+        assert f"`{key}`" in page, key
+    for code in (0, 1, 4, 6, 130):
+        assert f"\n| {code} | " in page
+    help_ = shown(screen_of("job")._keys())
+    assert all(key in help_ for key in KEYS)
+
+
 # Rates ---------------------------------------------------------------------------------------------------------------
 
 
@@ -270,3 +283,37 @@ def test_events_a_second_are_those_of_the_last_seconds_and_of_no_job_before_it_i
     assert events.per_second(2) == 50
     assert events.per_second(6) == 20
     assert events.per_second(8) == 0
+
+
+# Every command -------------------------------------------------------------------------------------------------------
+
+
+def test_no_command_lets_a_name_or_a_word_reach_the_terminal_as_more_than_text(
+    stack: Stack, job: str, namespace: str
+) -> None:
+    hack = "\x1b]0;pwned\x07\u009b2J\u202eolleh"
+    kind = f"{namespace}\u202e"
+    for fields in (
+        {"type": "job.started", "kind": kind},
+        {"type": "job.started", "title": hack, "stages": [{"name": hack}], "labels": {"a": hack}, "worker": hack},
+        {"type": "job.progressed", "percent": 1, "message": hack, "worker": "w\u202e", "details": {hack: hack}},
+        {"type": "stage.failed", "stage": "s\u202e", "error": {"type": hack, "detail": hack}},
+        {"type": "unit.failed", "unit": "u\u202e", "error": {"type": hack, "detail": hack}},
+        {"type": "job.counted", "indicator": "i\u202e", "done": 1},
+        {"type": "job.noted", hack: hack},
+        {"type": "job.finished", "result": {hack: hack}},
+    ):  # what a gateway refuses of it, nobody can be shown
+        httpx.post(f"{stack.http}/v1/events", json={"job": job} | fields, trust_env=False)
+    stack.wait_for(job, status="finished")
+    commands = [
+        ("jobs",), ("jobs", "--json"), ("show", job), ("show", job, "--json"), ("watch", job), ("watch", job, "--json"),
+        ("kinds",), ("kinds", kind), ("replay", job),
+    ]  # fmt: skip
+    terminals = [Terminal(*command, "--url", stack.http, columns=200, rows=60) for command in commands]
+    for command, terminal in zip(commands, terminals, strict=True):
+        with terminal:
+            assert terminal.wait() == 0, terminal.text
+        written = terminal.written.decode()
+        assert "olleh" in written or command[0] == "kinds", command
+        for sign in ("\x1b]", "\x07", "\u009b", "\u202e"):
+            assert sign not in written, command
