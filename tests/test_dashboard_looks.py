@@ -1,208 +1,194 @@
-"""The dashboard's looks: for all eyes, on all screens, whatever jobs are called; and who may not see it."""
+"""The dashboard's looks: for all eyes and hands, on all screens, at rest and in motion."""
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import httpx
-import msgspec
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from tests.support.axe import violations
-from tests.support.browsing import PHONE, WIDE, Browser, Page, expect, opened, report, says
-from tests.support.gateways import serving
-from tests.support.identities import auth_file, key_of, toml_key
+from tests.support.browsing import PHONE, Browser, Page, opened, put, report, says, wait_for
+from tests.support.looks import folder, look_at, sound
+from tests.support.scene import play, scene
 from tests.support.stack import Stack, running_stack
 
-EVIL = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
-NAMES = {
-    "evil": EVIL,
-    "long": "W" * 256,
-    "emoji": "🦄🚀👩🏽‍💻" * 20,
-    "rtl": "استيراد الملفات الكبيرة ذات الأسماء الطويلة جدا " * 4,
-}
 PAGES = {
-    "jobs": "/jobs",
-    "job": "/jobs/full",
-    "failed": "/jobs/failed",
-    "kinds": "/kinds",
-    "kind": "/kinds/import",
-    "slow": "/slow",
-    "system": "/system",
-}
-READY = {
-    "jobs": ".row",
-    "job": ".event",
-    "failed": ".event",
-    "kinds": "tbody tr",
-    "kind": ".figures",
-    "slow": "section",
-    "system": "tbody tr",
+    "jobs": ("/jobs", ".row"),
+    "jobs-none": ("/jobs?kind=nothing", ".state"),
+    "job-running": ("/jobs/import-4700", ".event"),
+    "job-indeterminate": ("/jobs/sync-9", ".event"),
+    "job-queued": ("/jobs/import-4710", ".event"),
+    "job-stalled": ("/jobs/backup-4703", ".event"),
+    "job-failed": ("/jobs/import-4699", ".event"),
+    "kinds": ("/kinds", "tbody tr"),
+    "kind": ("/kinds/import", ".figures"),
+    "slow": ("/slow", ".row"),
+    "system": ("/system", "tbody tr"),
 }
 
+# What WCAG 1.4.12 has readers do to texts.
+SPACED = """() => {
+  const sheet = new CSSStyleSheet();
+  const spaced = { "line-height": "1.5", "letter-spacing": ".12em", "word-spacing": ".16em" };
+  sheet.replaceSync(`* { ${Object.entries(spaced).map(([name, value]) => `${name}: ${value} !important`).join(";")} }`);
+  document.adoptedStyleSheets = [sheet];
+}"""
+CUT = """() => [...document.querySelectorAll(".row, .chip, nav a, button")]
+  .filter((each) => each.offsetParent && each.scrollHeight > each.clientHeight + 2).map((each) => each.outerHTML)"""
 
-def named(job: str, name: str) -> list[dict[str, Any]]:
-    """A job that has a name wherever there can be one."""
-    text = {"message": name[:1000], "details": {name: name}}
-    return [
-        {"job": job, "type": "job.queued", "kind": name, "title": name, "labels": {name[:256]: name}, "owner": name},
-        {"job": job, "type": "job.started", "worker": name},
-        {"job": job, "type": "stage.progressed", "stage": name, "percent": 40, **text},
-        {"job": job, "type": "job.counted", "indicator": name, "done": 1, "total": 10**15},
-        {"job": job, "type": "unit.failed", "unit": name, "error": {"type": name, "detail": name}},
-    ]
+# What has the focus: a name for it, and whether one sees that.
+FOCUSED = """() => {
+  const one = document.activeElement;
+  const marks = [getComputedStyle(one), getComputedStyle(one, "::after")];
+  const { top } = one.getBoundingClientRect();
+  const isCovered = !one.closest(".top, .skip") && top < document.querySelector(".top").offsetHeight - 1;
+  const isMarked = marks.some((mark) => mark.outlineStyle !== "none" && mark.outlineWidth !== "0px");
+  return [one.id || one.textContent.trim(), isMarked && !isCovered];
+}"""
 
-
-def work() -> list[dict[str, Any]]:
-    """Jobs of all sorts."""
-    stages = [{"name": "Upload"}, {"name": "Parse", "weight": 2}, {"name": "Analyze", "weight": 5}]
-    found: list[dict[str, Any]] = [
-        {"job": "full", "type": "job.queued", "kind": "import", "title": "Import of April", "stages": stages},
-        {"job": "full", "type": "job.started", "worker": "w1"},
-        {"job": "full", "type": "stage.finished", "stage": "Upload"},
-        {"job": "full", "type": "stage.progressed", "stage": "Parse", "percent": 62, "message": "row 620 of 1,000"},
-        {"job": "full", "type": "job.counted", "indicator": "records", "done": 620, "total": 1000},
-        *({"job": "full", "type": "unit.finished", "unit": f"rows-{number}.csv"} for number in range(8)),
-        {
-            "job": "full",
-            "type": "unit.failed",
-            "unit": "rows-8.csv",
-            "error": {"type": "E", "detail": "line 7 has no date"},
-        },
-        {"job": "failed", "type": "job.progressed", "percent": 30, "kind": "import"},
-        {"job": "failed", "type": "job.failed", "error": {"type": "ValueError", "detail": "line 7 has no date"}},
-        {"job": "done", "type": "job.started", "kind": "import"},
-        {"job": "done", "type": "job.finished", "result": {"rows": 1000}},
-        {"job": "waits", "type": "job.queued", "kind": "render", "title": "Render the trailer"},
-        {"job": "pauses", "type": "job.progressed", "percent": 51},
-        {"job": "pauses", "type": "job.paused"},
-        {"job": "many-stages", "type": "job.queued", "stages": [{"name": f"Step {at}"} for at in range(500)]},
-        {"job": "many-stages", "type": "stage.started", "stage": "Step 3"},
-        {"job": "months", "type": "job.progressed", "done": 1, "total": 10**15},
-    ]
-    for job, name in NAMES.items():
-        found += named(job, name[:256])
-    return found
+LISTEN = """() => {
+  window.said = [];
+  for (const each of document.querySelectorAll("[aria-live], [role=status], [role=alert]")) {
+    const changes = new MutationObserver(() => each.ariaLive === "off" || said.push(each.textContent));
+    changes.observe(each, { childList: true, characterData: true, subtree: true });
+  }
+}"""
 
 
 @pytest.fixture(scope="module")
-def full(server_url: str) -> Iterator[Stack]:
-    """A namespace with jobs of all sorts."""
+def day(server_url: str) -> Iterator[Stack]:
+    """A namespace with a day of work, and a dead letter."""
     with running_stack(server_url) as stack:
-        report(stack, *work())
-        stack.log.client.xadd(f"{stack.namespace}:{{1}}:log", {"e": EVIL})
-        for job in ("full", "failed", *NAMES):
-            stack.wait_for(job, job_id=job)
+        play(stack, scene())
+        stack.log.client.xadd(stack.log.keys.partitions[1].log, {"e": '{"job": "import-4690", "type": "job.prog'})
         yield stack
 
 
 @pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of the pages go: STREAMPROC_SCREENSHOTS, else a folder of the test run's."""
-    told = os.environ.get("STREAMPROC_SCREENSHOTS")
-    folder = Path(told) if told else tmp_path_factory.mktemp("screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory)
 
 
 def show(page: Page, stack: Stack, name: str) -> None:
-    page.goto(f"{stack.http}/#{PAGES[name]}")
-    page.locator(READY[name]).first.wait_for()
+    path, ready = PAGES[name]
+    page.goto(f"{stack.http}/#{path}")
+    page.locator(ready).first.wait_for()
     says(page, "#connection", "Live")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_no_page_has_what_axe_calls_a_violation_nor_is_wider_than_the_screen(
-    browser: Browser, full: Stack, screenshots: Path, scheme: Literal["light", "dark"], size: tuple[int, int]
-) -> None:
-    for name in PAGES:
-        with opened(browser, size, scheme) as page:
-            show(page, full, name)
-            assert not (found := violations(page)), f"{name}: {found}"
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
-            which = "wide" if size == WIDE else "phone"
-            page.screenshot(path=screenshots / f"{name}-{scheme}-{which}.png")
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_for_all_eyes_and_all_screens(page: Page, day: Stack, pictures: Path, name: str) -> None:
+    show(page, day, name)
+    look_at(page, name, pictures)
 
 
-@pytest.mark.parametrize("job", [*NAMES, "months", "many-stages"])
-def test_names_and_numbers_of_any_sort_neither_run_nor_overflow_nor_say_what_is_no_number(
-    browser: Browser, full: Stack, job: str
-) -> None:
-    with opened(browser, PHONE) as page:
-        page.goto(f"{full.http}/#/jobs/{job}")
-        page.locator(".event").first.wait_for()
-        page.locator(".event button").first.click()
-        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        said = page.inner_text("body")
-        assert not any(word in said for word in ("NaN", "undefined", "Infinity", "[object", "Invalid Date"))
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        assert page.title() != "pwned"
-        assert page.locator("main img, main script").count() == 0
-        if job in NAMES:
-            assert NAMES[job][:256].strip() in page.text_content("h1")  # type: ignore[operator]
+def test_a_job_in_the_past_is_for_all_eyes_too(page: Page, day: Stack, pictures: Path) -> None:
+    show(page, day, "job-running")
+    page.locator("input[type=range]").press("PageDown")
+    page.locator(".is-past").wait_for()
+    look_at(page, "job-past", pictures)
 
 
-@pytest.mark.parametrize("name", ["jobs", "kinds", "slow", "system"])
-def test_markup_in_names_is_shown_as_text_on_every_list(browser: Browser, full: Stack, name: str) -> None:
-    with opened(browser) as page:
-        show(page, full, name)
-        assert page.title() != "pwned"
-        assert page.locator("main img, main script").count() == 0
-        assert "NaN" not in page.inner_text("body")
+def test_elements_in_a_plain_page_are_for_all_eyes(page: Page, day: Stack) -> None:
+    jobs = ["import-4700", "sync-9", "backup-4703", "import-4699"]
+    bars = "".join(f'<job-progress job="{job}"></job-progress>' for job in jobs)
+    script = '<script type="module" src="/static/streamproc.js"></script>'
+    put(page, day.http, f"{script}<h1>Work</h1>{bars}<h2>All of it</h2><job-list></job-list>")
+    wait_for(page, "[...document.querySelectorAll('job-progress')].every((each) => each.snapshot)")
+    wait_for(page, "document.querySelector('job-list').shadowRoot.querySelectorAll('job-progress').length > 3")
+    assert violations(page) == ""
+    page.emulate_media(color_scheme="dark")
+    assert violations(page) == ""  # a page that is light whatever the reader likes
+    page.evaluate("document.documentElement.style.colorScheme = 'light dark'")
+    page.evaluate("document.body.style.cssText = 'background: Canvas; color: CanvasText'")
+    assert violations(page) == ""
 
 
-def test_the_page_may_run_no_script_but_the_gateways_own(full: Stack) -> None:
-    response = httpx.get(full.http)
-    policy = response.headers["content-security-policy"]
-    assert response.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in policy
-    assert "script-src 'self';" in policy
-    assert "unsafe" not in policy
-    assert "style=" not in response.text
-    assert "onclick" not in response.text
+def test_every_stop_of_the_tab_key_is_seen_and_in_order(page: Page, day: Stack) -> None:
+    show(page, day, "jobs")
+    assert page.evaluate("[...document.querySelectorAll('[tabindex]')].every((each) => each.tabIndex <= 0)")
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED) == ["skip", True]
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    stops = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        name, is_seen = page.evaluate(FOCUSED)
+        assert is_seen, name
+        stops.append(name)
+    at = [stops.index(name) for name in ("q", "kind", "label", "sort")]
+    assert at == sorted(at)
+    show(page, day, "job-running")
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        name, is_seen = page.evaluate(FOCUSED)
+        assert is_seen, name
 
 
-def test_an_empty_namespace_and_an_unknown_page_and_job_say_so(browser: Browser, server_url: str) -> None:
-    with running_stack(server_url) as stack, opened(browser, refused=(404,)) as page:
-        page.goto(stack.http)
-        says(page, ".state", "No jobs yet")
-        page.goto(f"{stack.http}/#/nowhere")
-        says(page, ".state", "There is no such page")
-        page.goto(f"{stack.http}/#/jobs/nobody")
-        says(page, ".state", "There is no job nobody")
+def test_the_focus_goes_to_the_page_that_one_goes_to(page: Page, day: Stack) -> None:
+    show(page, day, "jobs")
+    page.locator("nav >> text=Kinds").press("Enter")
+    says(page, "h1", "Kinds")
+    wait_for(page, "document.activeElement.matches('main, h1')")
 
 
-def test_who_is_not_known_signs_in_and_who_may_not_is_told(
-    browser: Browser, full: Stack, tmp_path: Path, screenshots: Path
-) -> None:
-    path = auth_file(tmp_path, toml_key("reader", "jobs:read"))
-    config = msgspec.structs.replace(full.config, auth_file=path)
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(serving(config)) as http,
-        opened(browser, refused=(401, 403)) as page,
-    ):
-        page.goto(str(http.base_url))
-        says(page, ".state", "This gateway asks who you are")
-        page.screenshot(path=screenshots / "signing-in.png")
-        page.fill("#key", "wrong")
-        page.click("text=Sign in")
-        says(page, ".state", "This key isn't known here")
-        page.fill("#key", key_of("reader"))
-        page.click("text=Sign in")
-        page.locator(".row").first.wait_for()
-        page.click("nav >> text=System")
-        says(page, ".state", "Not yours to see")
-        page.goto(f"{http.base_url}/#/jobs/full".replace("//#", "/#"))
-        page.click("text=Share link")
-        link = page.locator("[aria-label='Share link']")
-        expect(link).to_have_value(re.compile("share="))
-        shared = link.input_value()
-        with opened(browser) as other:
-            other.goto(shared)
-            expect(other.locator("h1")).to_have_text("Import of April")
-            assert other.locator(".actions button").count() == 0
+def test_fingers_find_what_they_touch(browser: Browser, day: Stack) -> None:
+    with opened(browser, PHONE, has_touch=True, is_mobile=True) as page:
+        show(page, day, "jobs")
+        small = "(each) => each.offsetParent && each.getBoundingClientRect().height < 43.9"
+        of = "[...document.querySelectorAll('.page button, .page select, .page input, nav a')]"
+        assert page.evaluate(f"{of}.filter({small}).map((each) => each.outerHTML)") == []
+
+
+def test_text_may_be_spaced_and_twice_as_large(browser: Browser, day: Stack) -> None:
+    for size in (PHONE, (1360, 900)):
+        with opened(browser, size) as page:
+            show(page, day, "jobs")
+            page.evaluate(SPACED)
+            assert page.evaluate(CUT) == []
+            sound(page)
+            page.evaluate("document.adoptedStyleSheets = []")
+            page.evaluate("document.documentElement.style.fontSize = '32px'")
+            assert page.evaluate(CUT) == []
+            sound(page)
+
+
+def test_where_colors_are_forced_bars_and_what_is_chosen_are_seen(browser: Browser, day: Stack) -> None:
+    with opened(browser, forced_colors="active") as page:
+        show(page, day, "jobs")
+        color = "(selector, name) => getComputedStyle(document.querySelector(selector))[name]"
+
+        def of(selector: str, name: str) -> str:
+            return str(page.evaluate(f"([selector, name]) => ({color})(selector, name)", [selector, name]))
+
+        fill = page.evaluate("getComputedStyle(document.querySelector('.bar.running')).getPropertyValue('--fill')")
+        assert fill.strip() == "Highlight"
+        assert of(".bar", "forcedColorAdjust") == "none"
+        assert of("nav [aria-current]", "borderBottomColor") != of("nav a:not([aria-current])", "borderBottomColor")
+        assert of(".chip[aria-pressed=true]", "outlineStyle") != of(".chip[aria-pressed=false]", "outlineStyle")
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_moves_where_motion_is_reduced(browser: Browser, day: Stack, motion: str) -> None:
+    with opened(browser, reduced_motion=motion) as page:
+        show(page, day, "job-indeterminate")
+        page.locator(".bar.indeterminate").wait_for()
+        moving = page.evaluate("document.getAnimations().length")
+        glides = page.evaluate(
+            "parseFloat(getComputedStyle(document.querySelector('.job-head .bar')).transitionDuration)"
+        )
+        assert (moving > 0, glides > 0) == ((False, False) if motion == "reduce" else (True, True))
+
+
+def test_a_hundred_changes_of_a_job_are_said_at_most_once_a_tenth(page: Page, stack: Stack, job_id: str) -> None:
+    report(stack, {"job": job_id, "type": "job.progressed", "percent": 0})
+    page.goto(f"{stack.http}/#/jobs/{job_id}")
+    says(page, "#connection", "Live")
+    page.locator(".event").first.wait_for()
+    page.evaluate(LISTEN)
+    for percent in range(1, 100):
+        event = {"job": job_id, "type": "job.progressed", "percent": percent, "message": f"row {percent}"}
+        httpx.post(f"{stack.http}/v1/events", json=event).raise_for_status()
+    wait_for(page, "said.some((each) => each.includes('90 %'))")
+    assert len(page.evaluate("said")) <= 10

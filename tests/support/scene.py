@@ -96,17 +96,25 @@ def present(chance: random.Random) -> Iterator[Told]:
     yield 66 * MINUTE, {"job": "backup-4703", "type": "stage.progressed", "stage": "Copy", "percent": 35}
     yield 30 * MINUTE, {"job": "backup-4703", "type": "job.stalled", "silent_seconds": 2160}
 
-    yield 12 * MINUTE, {"job": "sync-9", "type": "job.started", "kind": "sync", "title": "Catalogue", "worker": "worker-1"}
+    yield (
+        12 * MINUTE,
+        {"job": "sync-9", "type": "job.started", "kind": "sync", "title": "Catalogue", "worker": "worker-1"},
+    )
     yield 20, {"job": "sync-9", "type": "job.progressed", "message": "waiting for the answer of the archive"}
 
     yield queued("import-4699", "import", "Returns", 50 * MINUTE)
     yield 49 * MINUTE, {"job": "import-4699", "type": "job.started", "worker": "worker-3", "attempt": 1}
     yield 45 * MINUTE, {"job": "import-4699", "type": "stage.finished", "stage": "Upload"}
-    yield 40 * MINUTE, {"job": "import-4699", "type": "stage.progressed", "stage": "Parse", "done": 7203, "total": 26000}
+    yield (
+        40 * MINUTE,
+        {"job": "import-4699", "type": "stage.progressed", "stage": "Parse", "done": 7203, "total": 26000},
+    )
     failure = {"type": "ValueError", "detail": "line 7,204 has no date"}
     yield 39 * MINUTE, {"job": "import-4699", "type": "job.failed", "error": failure}
 
-    for number, (kind, title) in enumerate([("import", "Price list, spring"), ("render", "Credits"), ("backup", "Mail")]):
+    for number, (kind, title) in enumerate(
+        [("import", "Price list, spring"), ("render", "Credits"), ("backup", "Mail")]
+    ):
         yield queued(f"{kind}-{4710 + number}", kind, title, (9 - number * 2) * MINUTE)
 
 

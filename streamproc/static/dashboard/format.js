@@ -20,6 +20,8 @@ const UNITS = [[YEAR, "y"], [YEAR / 12, "mo"], [DAY, "d"], [3_600, "h"], [60, "m
 const LEAST_IN_MONTHS = 90 * DAY; // "45 d" says more than "1 mo 14 d"
 const CENTURY = 100 * YEAR;
 
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+
 let skew = 0;
 
 /** Tell what time it is where the gateway is, by the `Date` of a response. */
@@ -94,6 +96,9 @@ export function moments(ticks) {
   const form = apart >= 86_400 ? dayOnly : span >= 86_400 ? dayAndTime : apart >= 60 ? toTheMinute : timeOnly;
   return ticks.map((tick) => (apart < 1 ? `${(tick % 60).toFixed(3)} s` : form.format(tick * 1000)));
 }
+
+/** Texts side by side. Those with words from right to left are isolated, so that the others stay in their order. */
+export const together = (...texts) => texts.filter(Boolean).map((text) => (RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text)).join(" · ");
 
 /** An instant to the millisecond, in the reader's zone and in UTC. */
 export function exact(text) {

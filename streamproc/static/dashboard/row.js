@@ -3,13 +3,13 @@
 import { badge, bar } from "./bar.js";
 import { attribute, h, say } from "./dom.js";
 import { isFinal, remaining } from "./eta.js";
-import { exact, instant, percent } from "./format.js";
+import { exact, instant, percent, together } from "./format.js";
 
 /** A row: its `<li>`, and `show(snapshot)`, which may be called at any time: what is left runs down between two snapshots. */
 export function makeRow() {
   const link = h("a", { dir: "auto" });
-  const about = h("small", { dir: "auto" });
-  const doing = h("small", { class: "doing", dir: "auto" });
+  const about = h("small");
+  const doing = h("small", { class: "doing" });
   const amount = h("span", { class: "amount" });
   const left = h("span", { class: "left" });
   const when = h("time", { dir: "auto" });
@@ -40,8 +40,8 @@ export function makeRow() {
     if (shown?.job_id !== snapshot.job_id) attribute(link, "href", `#/jobs/${encodeURIComponent(snapshot.job_id)}`);
     if (shown?.title !== snapshot.title) attribute(link, "title", title);
     say(link, title);
-    say(about, [snapshot.kind, snapshot.title ? snapshot.job_id : null].filter(Boolean).join(" · "));
-    say(doing, [snapshot.current_stage, snapshot.error?.detail ?? snapshot.message].filter(Boolean).join(" · "));
+    say(about, together(snapshot.kind, snapshot.title ? snapshot.job_id : null));
+    say(doing, together(snapshot.current_stage, snapshot.error?.detail ?? snapshot.message));
     say(amount, percent(snapshot.percent));
     progress.show(title, snapshot.percent, snapshot.status, snapshot.stalled);
     mark.show(snapshot.status, snapshot.stalled);

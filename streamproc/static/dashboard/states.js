@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { signIn } from "./api.js";
 
 const SOON_MS = 150;
+let isAsked = false;
 
 /** Nothing at first: what is there within a moment needs no skeleton before. */
 export function loading(what) {
@@ -23,16 +24,17 @@ export function failed(error, again) {
   }
   if (error.status === 403) {
     return h("div", { class: "state" }, heading("Not yours to see"),
-      h("p", { dir: "auto" }, error.message), h("p", {}, "Whoever runs this gateway can give your key the scope it takes."), signingOut());
+      h("p", { dir: "auto" }, error.message), error.problem?.scope && h("p", {}, "Whoever runs this gateway can give your key the scope it takes."), signingOut());
   }
   const title = error.status === 404 ? "There is no such thing here" : "This can't be shown now";
   return h("div", { class: "state" }, heading(title), h("p", { dir: "auto" }, error.message),
     again && h("button", { type: "button", onclick: again }, "Try again"));
 }
 
-/** Ask who is signed out while a page is open, over what it shows. */
+/** Ask who is signed out while a page is open, over what it shows: once, as they may rather look on. The next page asks too. */
 export function signInAgain() {
-  if (document.querySelector("dialog[open], #key")) return;
+  if (isAsked || document.querySelector("dialog[open], #key")) return;
+  isAsked = true;
   const title = h("h2", { id: "signed-out" }, "You have been signed out");
   const form = signingIn(title, "What is shown stays as it was until you sign in again.");
   const dialog = h("dialog", { "aria-labelledby": title.id, onclose: () => dialog.remove() }, form);
