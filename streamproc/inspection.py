@@ -205,16 +205,18 @@ async def _report(client: Redis, partitions: Sequence[PartitionKeys]) -> list[Pa
     with server_errors():
         async with client.pipeline(transaction=False) as pipe:
             for keys in partitions:
+                pipe.exists(keys.log)
                 pipe.xlen(keys.log)
                 pipe.xlen(keys.dead)
                 pipe.get(keys.owner)
             found = iter(await pipe.execute())
-            stored = [(int(next(found)), int(next(found)), next(found)) for _ in partitions]
-            for keys, (events, _, _) in zip(partitions, stored, strict=True):
-                if events:  # there is no group without a log, and to ask for it is an error
+            begun = [(next(found), int(next(found)), int(next(found)), next(found)) for _ in partitions]
+            for keys, (is_there, *_) in zip(partitions, begun, strict=True):
+                if is_there:  # there is no group without a log, and to ask for it is an error
                     pipe.xinfo_groups(keys.log)
             replies = iter(await pipe.execute())
-            groups = [_ours(next(replies)) if events else {"lag": 0} for events, _, _ in stored]
+            groups = [_ours(next(replies)) if is_there else {} for is_there, *_ in begun]
+            stored = [(events, dead, owner) for _, events, dead, owner in begun]
             lags = [_whole(group.get("lag", events)) for group, (events, _, _) in zip(groups, stored, strict=True)]
             waited = await _waited(client, partitions, groups, lags)
     return [

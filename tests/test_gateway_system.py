@@ -53,6 +53,9 @@ async def test_what_was_appended_is_told_though_it_was_trimmed(service: Service)
     await service.client.xtrim(service.keys.of("a").log, maxlen=5, approximate=False)
     mine = (await service.http.get("/v1/system")).json()["partitions"][partition_of("a", PARTITIONS)]
     assert (mine["events"], mine["appended"], mine["lag"]) == (5, 20, 0)
+    await service.client.xtrim(service.keys.of("a").log, maxlen=0, approximate=False)
+    mine = (await service.http.get("/v1/system")).json()["partitions"][partition_of("a", PARTITIONS)]
+    assert (mine["events"], mine["appended"], mine["lag"]) == (0, 20, 0)
 
 
 async def test_partitions_that_nobody_folds_are_told_with_what_to_do_and_how_far_they_are_behind(

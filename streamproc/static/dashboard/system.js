@@ -1,80 +1,94 @@
-/** The system: its server, its partitions with owner, lag and rate, and what could not be folded. */
+/** The system: its server, who folds which partitions, how far behind and how fast, and what could not be folded. */
 
 import { client } from "./api.js";
-import { attribute, h } from "./dom.js";
-import { now, number, time } from "./format.js";
+import { h, say } from "./dom.js";
+import { about, flow } from "./flow.js";
+import { NONE, now, number } from "./format.js";
+import { letters } from "./letters.js";
+import { ownersTable, partitionsTable } from "./partitions.js";
 import { poll } from "./poll.js";
+import { inShort, measured, take } from "./rates.js";
 import { failed, loading } from "./states.js";
-import { figures, table } from "./table.js";
+import { figures } from "./table.js";
+import { took } from "./took.js";
 
 const REFRESH_MS = 3_000;
-const MOST_LETTERS = 200;
+const MIB = 1024 * 1024;
+
+const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 
 export function open(place) {
-  const found = h("div", { class: "stack" }, loading("the system"));
-  const stands = h("section", {}, h("h2", {}, "Server"));
-  const parts = h("div", {});
-  const letters = h("div", { class: "stack" });
-  let before = null;
-  let told = -1;
+  const found = h("div", {}, loading("the system"));
+  const wrong = h("ul", { class: "findings" });
+  const stands = h("div");
+  const drawing = h("div", { class: "plots" });
+  const words = h("p", { class: "quiet" });
+  const owners = ownersTable();
+  const partitions = partitionsTable();
+  const dead = letters();
+  const titled = (title, ...children) => h("div", { class: "titled" }, h("h2", {}, title), ...children);
+  const all = h("div", { class: "stack" }, wrong, h("section", {}, h("h2", {}, "Server"), stands),
+    h("section", {}, h("h2", {}, "Events a second"), drawing, words), titled("Projectors", owners.element), titled("Partitions", partitions.element), dead.element);
   place.append(h("h1", {}, "System"), h("p", { class: "lead" }, "Where events are kept, who folds them, and what could not be folded."), found);
 
   async function refresh() {
-    const { server, partitions } = await client.get("/v1/system");
-    const at = now();
-    const rates = partitions.map(({ partition, events }) => before && Math.max(0, (events - before.events.get(partition)) / ((at - before.at) / 1000)));
-    before = { at, events: new Map(partitions.map(({ partition, events }) => [partition, events])) };
-    const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
-    const dead = sum(partitions.map((each) => each.dead_letters));
-    const owned = partitions.filter((each) => each.owner).length;
-    stands.replaceChildren(h("h2", {}, "Server"), figures([
-      ["Server", `${server.kind} ${server.version}`], ["Kept on disk", server.aof ? `yes, ${server.fsync ?? "as it is set"}` : "no"],
-      ["Evicts", server.eviction ?? "not told"], ["Events in the log", number(sum(partitions.map((each) => each.events)))],
-      ["Events a second", rates[0] === null ? "measuring…" : number(Math.round(sum(rates) * 10) / 10)], ["Not folded yet", number(sum(partitions.map((each) => each.lag)))],
-      ["Partitions owned", `${number(owned)} of ${number(partitions.length)}`], ["Dead letters", number(dead)],
-    ]));
-    if (!stands.isConnected) found.replaceChildren(stands, parts, letters);
-    showPartitions(parts, partitions, rates);
-    if (dead !== told) {
-      told = dead;
-      await showLetters(letters, partitions.filter((each) => each.dead_letters));
-    }
+    const told = await client.get("/v1/system");
+    const rates = take(told.partitions, now());
+    const each = told.partitions.map((one) => ({ ...one, rate: rates.get(one.partition) }));
+    const count = sum(each.map((one) => one.dead_letters));
+    if (!all.isConnected) found.replaceChildren(all);
+    showFindings(wrong, told.findings);
+    stands.replaceChildren(serverFigures(told.server, each, count));
+    owners.show(each);
+    partitions.show(each);
+    draw();
+    await dead.refresh(count);
   }
 
+  function draw() {
+    const width = Math.round(drawing.clientWidth);
+    const samples = measured();
+    if (!samples.length) say(words, "Measuring…");
+    if (!samples.length || !width) return;
+    drawing.replaceChildren(flow(samples, width));
+    say(words, `${about(samples)}. Measured since this page was opened first.`);
+  }
+
+  const resized = new ResizeObserver(draw);
+  resized.observe(drawing);
   const polled = poll("system", REFRESH_MS, refresh, (error) => found.replaceChildren(failed(error)));
-  return { close: polled.close };
+  return {
+    close() {
+      polled.close();
+      resized.disconnect();
+    },
+  };
 }
 
-function showPartitions(place, partitions, rates) {
-  const scrolled = place.firstChild?.scrollLeft ?? 0;
-  const isFocused = place.contains(document.activeElement);
-  place.replaceChildren(table("Partitions", ["Partition", "Owner", "Events", "Events a second", "Not folded yet", "Dead letters"],
-    partitions.map((each, at) => [
-      number(each.partition), each.owner ?? h("span", { class: "wrong" }, "nobody"), number(each.events), rates[at] === null ? "…" : number(Math.round(rates[at] * 10) / 10),
-      number(each.lag), each.dead_letters ? h("b", { class: "wrong" }, number(each.dead_letters)) : number(0),
-    ])));
-  place.firstChild.scrollLeft = scrolled;
-  if (isFocused) place.firstChild.focus();
+/** What has to be mended, in the words of `streamproc doctor`; what is as it should be isn't told. */
+function showFindings(place, findings) {
+  const wanted = findings.filter((finding) => finding.verdict !== "ok");
+  const key = JSON.stringify(wanted);
+  place.hidden = !wanted.length;
+  if (place.dataset.shown === key) return;
+  place.dataset.shown = key;
+  place.replaceChildren(...wanted.map(({ check, verdict, text }) =>
+    h("li", { class: verdict }, h("b", {}, verdict === "fail" ? `Wrong: ${check}` : `To know: ${check}`), " ", h("span", { dir: "auto" }, text))));
 }
 
-async function showLetters(place, partitions) {
-  const found = [];
-  for (const { partition } of partitions) {
-    for (let after = null; found.length < MOST_LETTERS; ) {
-      const page = await client.get(`/v1/dead?partition=${partition}&limit=100${after ? `&after=${after}` : ""}`);
-      found.push(...page.dead_letters.map((letter) => ({ partition, ...letter })));
-      if (!page.next) break;
-      after = page.next;
-    }
-  }
-  place.replaceChildren(h("section", {}, h("h2", {}, "Dead letters"),
-    h("p", { class: "quiet" }, found.length ? `What of the log could not be folded, and why${found.length >= MOST_LETTERS ? `; the first ${number(MOST_LETTERS)}` : ""}. The rest of the log isn't held up by it.` : "None: all of the log could be folded."),
-    ...found.map(letterOf)));
+function serverFigures(server, partitions, dead) {
+  const rates = partitions.map((each) => each.rate).filter((rate) => rate !== null);
+  const owned = partitions.filter((each) => each.projector).length;
+  const limit = server.memory_limit_bytes;
+  return figures([
+    ["Server", `${server.kind} ${server.version}`], ["Kept on disk", server.aof ? (server.fsync ?? "yes") : "no"], ["Evicts", server.eviction ?? "not told"],
+    ["Memory", `${mebibytes(server.memory_bytes)}${limit ? ` of ${mebibytes(limit)}` : ""}`],
+    ["Events in the log", number(sum(partitions.map((each) => each.events)))],
+    ["Events a second", rates.length ? number(inShort(sum(rates))) : "measuring…"],
+    ["Not folded yet", number(sum(partitions.map((each) => each.lag)))],
+    ["Behind by", took(Math.max(0, ...partitions.map((each) => each.behind_seconds ?? 0)))],
+    ["Partitions owned", `${number(owned)} of ${number(partitions.length)}`], ["Dead letters", number(dead)],
+  ]);
 }
 
-function letterOf({ partition, position, time: at, reason, entry }) {
-  const element = h("details", {}, h("summary", {}, h("span", { dir: "auto" }, reason), " ", h("small", {}, `partition ${number(partition)} at ${position}, `, time(at))),
-    h("pre", { tabindex: "0", dir: "auto" }, entry.map(([name, value]) => `${name} ${value}`).join("\n")));
-  attribute(element.lastChild, "aria-label", `The entry at ${position}`);
-  return element;
-}
+const mebibytes = (bytes) => (Number.isFinite(bytes) ? `${number(Math.round((10 * bytes) / MIB) / 10)} MiB` : NONE);
