@@ -136,7 +136,8 @@ async def test_an_estimate_is_shown_as_it_was_served_whatever_ended_since(servic
     old = [(9000, started("k")), (8950, progressed(50)), (8900, finished())]
     await happened(service, old=old, **others, a=[(100, started("k")), (60, progressed(40))])
     live = (await service.http.get("/v1/jobs/a")).json()
-    moment = parse_rfc3339(live["eta"]["finish_at"]["p50"]) - round(1000 * live["eta"]["remaining_seconds"]["p50"])
+    told = live["eta"]["finish_at"]["p50"], live["eta"]["remaining_seconds"]["p50"]
+    moment = parse_rfc3339(told[0]) - round(1000 * told[1]) - 100  # remaining time is told to a tenth of a second
     await happened(service, a=[(0, finished())], **{job: [(0, finished())] for job in others})
     then = (await service.http.get("/v1/jobs/a", params={"at": f"{moment}-0"})).json()
     assert (then["status"], then["percent"]) == ("running", 40)
