@@ -22,7 +22,7 @@ PAGES = {
     "job-failed": ("/jobs/import-4699", ".event"),
     "kinds": ("/kinds", "tbody tr"),
     "kind": ("/kinds/import", ".figures"),
-    "slow": ("/slow", ".row"),
+    "slow": ("/slow", ".trouble"),
     "system": ("/system", "tbody tr"),
 }
 
