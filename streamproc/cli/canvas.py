@@ -56,13 +56,15 @@ class Canvas:
         self._write((_LEAVE if self._whole else "") + _SHOW)
 
     def draw(self, picture: RenderableType) -> None:
-        """Draw a picture in place of the one before, as much of it as there is room for."""
+        """Draw a picture in place of the one before, as much of it as there is room for, and its last line."""
         written = ""
         if self._console.size != self._size:
             written, self._lines = self._erased(), []
             self._size = self._console.size
-        room = self._size.height - (0 if self._whole else 1)
-        lines = self._rendered(picture)[: max(1, room)]
+        room = max(1, self._size.height - (0 if self._whole else 1))
+        lines = self._rendered(picture)
+        if len(lines) > room:
+            lines = [*lines[: room - 1], lines[-1]]
         self._write(written + (self._placed(lines) if self._whole else self._flowing(lines)))
         self._lines = lines
 
