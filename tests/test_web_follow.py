@@ -237,7 +237,9 @@ def guarded_url(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     path = auth_file(tmp_path_factory.mktemp("auth"), toml_key("reader", "jobs:read"))
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_to(stack.redis, stack.namespace, path)) as http,
+        portal.wrap_async_context_manager(
+            open_to(stack.redis, stack.namespace, path, cors_origin=(stack.http,))
+        ) as http,
     ):
         yield str(http.base_url).rstrip("/")
 
@@ -265,6 +267,42 @@ def test_a_page_says_who_it_is(browser: Browser, stack: Stack, guarded_url: str,
         wait_for(page, "seen.at(-1)?.percent === 10 && states.at(-1) === 'live'")
         progress(stack, job_id, 20)
         wait_for(page, "seen.at(-1).percent === 20")
+
+
+ELSEWHERE = """async ([url, job, who]) => {
+  const {connect} = await import(`${url}/static/streamproc.js`);
+  Object.assign(window, {seen: [], states: []});
+  connect(url, who).follow(job, (snapshot, {state}) => {
+    if (snapshot) seen.push(snapshot);
+    if (states.at(-1) !== state) states.push(state);
+  });
+}"""
+
+
+@pytest.mark.parametrize("way", ["stream", "poll"])
+def test_a_page_of_another_origin_follows_with_a_token(
+    browser: Browser, stack: Stack, guarded_url: str, job_id: str, way: str
+) -> None:
+    progress(stack, job_id, 10)
+    with opened(browser, bypass_csp=True) as page:
+        page.goto(f"{stack.http}/livez")  # any page that is served
+        if way == "poll":
+            page.route("**/v1/stream?*", lambda route: route.abort())
+        asked: list[Request] = []
+        page.on("request", lambda request: asked.append(request) if "/v1/" in request.url else None)
+        page.evaluate(ELSEWHERE, [guarded_url, job_id, {"token": key_of("reader")}])
+        wait_for(page, "seen.at(-1)?.percent === 10")
+        if way == "stream":
+            page.evaluate("dispatchEvent(new Event('online'))")  # a stream of its own, where the first one was
+            with page.expect_request(lambda request: "last-event-id" in request.headers):
+                pass
+        else:
+            with page.expect_request(lambda request: "if-none-match" in request.headers):
+                pass
+        progress(stack, job_id, 20)
+        wait_for(page, "seen.at(-1).percent === 20")
+        assert page.evaluate("states").count("stale") == 0
+        assert all(request.url.startswith(guarded_url) for request in asked)
 
 
 def test_a_page_that_may_not_see_a_job_is_told_why(browser: Browser, guarded_url: str, job_id: str) -> None:
