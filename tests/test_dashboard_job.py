@@ -215,6 +215,7 @@ def test_units_move_on_by_events_as_the_gateway_has_them(page: Page, stack: Stac
     report(stack, of("a", "added"), of("b", "progressed", percent=20), of("c", "failed"), of("d", "finished"))
     show(page, stack, job_id)
     expect(page.locator(".unit")).to_have_count(4)
+    asked = requests_of(page, f"{job_id}/units")
     report(
         stack,
         of("a", "progressed", done=1, total=8),
@@ -231,11 +232,30 @@ def test_units_move_on_by_events_as_the_gateway_has_them(page: Page, stack: Stac
     )
     expect(page.locator(".unit")).to_have_count(6)
     assert shown() == sorted(map(told, units_of(stack, job_id)))
+    says(page, ".event", "last")
+    assert not asked
     report(stack, {"job": job_id, "type": "job.failed"}, {"job": job_id, "type": "job.started", "attempt": 2})
     report(stack, of("anew", "started"))
     expect(page.locator(".unit")).to_have_text([re.compile("anew")])
     page.locator("#moment").press("Home")
     says(page, ".told", "These are the units as they are now")
+
+
+def test_an_event_that_a_unit_was_read_after_does_nothing_more(page: Page, stack: Stack) -> None:
+    page.goto(stack.http)
+    units = page.evaluate("""async () => {
+      const { Members } = await import("/static/dashboard/members.js");
+      const members = new Members();
+      const take = (event, mark = null) => members.take({ event, mark, time: "2026-11-22T08:00:00Z" });
+      members.put([{ unit: "a", status: "finished", percent: 100 }]);
+      members.put([{ unit: "b", status: "running", percent: 5, attempt: 2 }]);
+      take({ type: "unit.started", unit: "a" });
+      take({ type: "unit.progressed", unit: "a", percent: 5 });
+      take({ type: "unit.failed", unit: "b", attempt: 1 });
+      take({ type: "unit.finished", unit: "b" }, "late");
+      return [members.get("a"), members.get("b")].map(({ status, percent }) => `${status} ${percent}`);
+    }""")
+    assert units == ["finished 100", "running 5"]
 
 
 def test_units_keep_their_places_while_somebody_reads_them(page: Page, stack: Stack, job_id: str) -> None:
@@ -263,6 +283,7 @@ def test_a_long_history_is_read_in_pages_and_a_search_says_what_it_covers(
     show(page, stack, job_id)
     says(page, ".told", "The newest 200 of 20,001 events")
     assert len(asked) == 1
+    page.locator(".event[aria-posinset='14']").wait_for()
     page.locator("[aria-label='Events of the job']").evaluate("box => { box.scrollTop = box.scrollHeight }")
     says(page, ".told", "The newest 1,200 of 20,001 events")
     page.fill("#find", "needle")

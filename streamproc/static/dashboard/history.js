@@ -116,9 +116,9 @@ export function jobHistory(job, client) {
     get total() {
       return Math.max(counted, entries.length);
     },
-    /** The snapshot's position up to which it was read. */
-    get reached() {
-      return reached;
+    /** The position of the newest event that is here. */
+    get newest() {
+      return newest;
     },
     get problem() {
       return problem;

@@ -12,15 +12,20 @@ export function lineList(box, label, make, keyOf, seen) {
   const scroller = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": box });
   const height = () => parseFloat(getComputedStyle(scroller).getPropertyValue("--tall"));
   const list = virtualList(label, make, keyOf, { height, scroller, seen });
+  const resized = new ResizeObserver(list.refresh);
   let release = () => {};
   scroller.append(list.element);
+  resized.observe(scroller);
   scroller.addEventListener("scroll", () => scroller.scrollTop === 0 && release(), { passive: true });
   scroller.addEventListener("pointerleave", () => scroller.scrollTop === 0 && release());
   return {
     element: scroller,
     refresh: list.refresh,
     set: list.set,
-    close: list.close,
+    close() {
+      resized.disconnect();
+      list.close();
+    },
     isScrolled: () => scroller.scrollTop > 0,
     isRead: () => scroller.scrollTop > 0 || scroller.matches(":hover"),
     released(work) {

@@ -127,7 +127,7 @@ export function units(job, client, history) {
 
   /** What failed is tried again. Counts that differ where nothing is on its way mean that something was missed. */
   function check(live) {
-    if (waiting || history.reached !== live.position || Date.now() - checked < CHECK_MS) return;
+    if (waiting || history.newest !== live.position || Date.now() - checked < CHECK_MS) return;
     checked = Date.now();
     const found = members.counts();
     if (problem || STATUSES.some((each) => found[each] !== (live.units?.[each] ?? 0))) load();
