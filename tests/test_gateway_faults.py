@@ -16,6 +16,7 @@ from streamproc import hub
 from streamproc.config import Config
 from streamproc.connection import connect
 from streamproc.gateway import clients, fanout, followers
+from streamproc.gateway.connections import HttpConnection
 from streamproc.log import Log, open_namespace
 from tests.support.gateways import PARTITIONS, messages, serving, serving_with_projector
 from tests.support.processes import Gateway
@@ -157,6 +158,17 @@ async def test_who_goes_at_any_moment_leaves_no_task_subscription_or_descriptor(
 
         await eventually(nothing_left, seconds=30, what="letting go")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_goes_in_mid_burst_is_not_written_to(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    connection = HttpConnection.__new__(HttpConnection)  # without the server that there is one for
+    connection.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, ours)
+    theirs.close()
+    for _ in range(20):
+        connection.write(b"data: {}\n\n")
+    connection.abort()
+    assert caplog.messages == []
 
 
 async def test_doorbells_that_get_lost_or_come_twice_cost_no_event_and_no_end(

@@ -106,7 +106,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def write(self, data: bytes) -> None:
         """Write a chunk of a body whose head has left, and which has no length."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if not self.transport.is_closing():  # it is lost at once, and its listener told of that a moment later
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def abort(self) -> None:
         self.transport.abort()
