@@ -16,6 +16,8 @@ from streamproc.store import Store
 __all__ = ["Found", "Late", "Overdue"]
 
 _FRESH_SECONDS: Final = 5.0
+_REST: Final = 10
+"""Where to look takes long, as there are very many kinds, it is done for a tenth of the time at most."""
 _WORKING: Final = ("started", "running")
 _AT_ONCE: Final = 100
 _MOST_LOOKED_AT: Final = 2000
@@ -53,15 +55,17 @@ class Overdue:
         self._summaries = summaries
         self._estimator = estimator
         self._kept = Found([], True)
-        self._read: float | None = None
+        self._stale = 0.0
         self._one_at_a_time = anyio.Lock()
 
     async def found(self) -> Found:
         """The slow jobs, as of some seconds ago at most. Raises `ServerError`."""
         async with self._one_at_a_time:
-            if self._read is None or time.monotonic() - self._read >= _FRESH_SECONDS:
+            began = time.monotonic()
+            if began >= self._stale:
                 self._kept = await self._look()
-                self._read = time.monotonic()
+                ended = time.monotonic()
+                self._stale = ended + max(_FRESH_SECONDS, _REST * (ended - began))
             return self._kept
 
     async def _look(self) -> Found:

@@ -34,8 +34,9 @@ const across = (at, name, ticks) => ticks.map((tick) => [
 function below(at, runs) {
   const every = Math.max(1, Math.ceil(runs.length / Math.max(1, Math.floor((at.right - at.left) / TEXT_PX))));
   const places = runs.map((_, index) => index).filter((index) => index % every === 0);
-  const texts = moments(places.map((index) => Date.parse(runs[index].ended_at) / 1000));
-  return places.map((index, number) => s("text", { class: "below", x: at.x(index), y: at.bottom + 18 }, texts[number]));
+  const seconds = (index) => Date.parse(runs[index].ended_at) / 1000;
+  const span = Math.max(1, seconds(runs.length - 1) - seconds(0)); // runs are beside one another however far apart they ended
+  return places.map((index) => s("text", { class: "below", x: at.x(index), y: at.bottom + 18 }, moments([seconds(index), seconds(index) + span])[0]));
 }
 
 /**
