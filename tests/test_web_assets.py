@@ -11,6 +11,7 @@ from streamproc.gateway.assets import FOLDER
 from tests.support.stack import Stack
 
 MODULE = "streamproc.js"
+DOCS = Path(__file__).parent.parent / "docs" / "web.md"
 
 
 def imports(name: str) -> list[str]:
@@ -76,3 +77,21 @@ def test_nothing_else_is_served(stack: Stack, path: str) -> None:
         response = client.send(request)
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_docs_name_all_by_which_pages_change_the_looks_of_elements() -> None:
+    docs = DOCS.read_text()
+    styles = "".join((FOLDER / name).read_text() for name in loaded())
+    assert set(re.findall(r"--job-[a-z]+", docs)) == set(re.findall(r"--job-[a-z]+", styles))
+    named = "|".join(re.findall(r"::part\(([a-z |]+)\)", docs))
+    assert {part.strip() for part in named.split("|")} == set(re.findall(r'part: "(\w+)"', styles))
+
+
+def test_the_docs_name_all_attributes_of_elements() -> None:
+    docs = DOCS.read_text()
+    source = (FOLDER / MODULE).read_text()
+    listed = re.findall(r"(?:FILTERS|observedAttributes) = \[(.*?)\]", source)
+    attributes = {name for names in listed for name in re.findall(r'"(\w+)"', names)}
+    assert len(attributes) == 12
+    rows = "".join(re.findall(r"^\| (`.*?`) \|", docs, re.MULTILINE))
+    assert attributes <= set(re.findall(r"`(\w+)`", rows))
