@@ -5,6 +5,8 @@ import { badge } from "./bar.js";
 import { h, say } from "./dom.js";
 import { duration, millis, now, number, time } from "./format.js";
 
+const AGAIN_MS = 5_000;
+
 export function attempts(job, client) {
   const rows = h("ol", { class: "attempts" });
   const problem = h("p", { class: "quiet", role: "status" });
@@ -20,7 +22,9 @@ export function attempts(job, client) {
       took = made[0]?.tick ?? took;
       say(problem, "");
     } catch (error) {
-      key = null;
+      setTimeout(() => {
+        key = null;
+      }, AGAIN_MS);
       say(problem, `The attempts can't be read now: ${error.message}`);
     }
   }

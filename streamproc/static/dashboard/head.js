@@ -5,7 +5,7 @@ import { badge, bar } from "./bar.js";
 import { copyButton } from "./copy.js";
 import { attribute, h, say } from "./dom.js";
 import { elapsed } from "./eta.js";
-import { duration, instant, millis, now, number, percent, setTime, short } from "./format.js";
+import { byGateway, duration, instant, millis, now, number, percent, setTime, short } from "./format.js";
 import { failure } from "./outcome.js";
 import { amount, ending, silence } from "./standing.js";
 import { estimateStrip } from "./strip.js";
@@ -45,14 +45,14 @@ export function head(history, typical) {
     say(huge, amount(snapshot));
     progress.show(name, snapshot.percent, snapshot.status, snapshot.stalled);
     const usual = typical.of(snapshot.kind);
-    const [text, until, sure] = ending(snapshot, usual?.duration_seconds);
+    const [text, until, sure] = ending(snapshot, usual?.duration_seconds, history.entries);
     say(left, text);
     when.hidden = !until;
     setTime(when, until);
     say(range, sure);
     strip.show(snapshot);
     say(message, [snapshot.current_stage, snapshot.message].filter(Boolean).join(" · "));
-    const stale = snapshot === live && state === "stale" ? `Not connected: this is how it was at ${instant(new Date(since ?? Date.now()).toISOString())}.` : "";
+    const stale = snapshot === live && state === "stale" ? `Not connected: this is how it was at ${instant(byGateway(since))}.` : "";
     say(amiss, [stale, snapshot === live ? silence(snapshot, history.entries) : ""].filter(Boolean).join(" "));
     const told = `${snapshot.status}${Number.isFinite(snapshot.percent) ? `, ${percent(Math.floor(snapshot.percent / 10) * 10)}` : ""}`;
     if (told !== last) announced.textContent = told; // at each tenth, and not at each event

@@ -65,7 +65,10 @@ export function jobHistory(job, client) {
       counted = live.events;
       await (newest === null || isFar ? begin() : goOn());
       reached = live.position;
-      problem = null;
+      if (problem) {
+        problem = null;
+        tell("newer");
+      }
     } catch (error) {
       problem = error;
       tell("failed");

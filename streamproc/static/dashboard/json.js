@@ -22,6 +22,5 @@ export function readable(value) {
 /** A link where a text is an address by http or https, and else the text. */
 function linked(shown, text) {
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return shown;
-  const url = new URL(text);
-  return ["http:", "https:"].includes(url.protocol) ? h("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, shown) : shown;
+  return h("a", { href: new URL(text).href, target: "_blank", rel: "noopener noreferrer" }, shown);
 }

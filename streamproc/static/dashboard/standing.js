@@ -21,8 +21,9 @@ export function ago(text) {
  * Three texts about the end of a job: how long yet, when that is (RFC 3339, or null), and how sure that is.
  *
  * @param usual how long jobs of its kind take: `{p50, p90}` in seconds, or null
+ * @param entries its events that are here, the newest first
  */
-export function ending(snapshot, usual) {
+export function ending(snapshot, usual, entries) {
   const { status, eta } = snapshot;
   const spent = elapsed(snapshot);
   if (isFinal(snapshot)) return [Number.isFinite(spent) ? `${ENDED[status]} ${duration(spent)}` : status, snapshot.finished_at, status === "finished" ? usually(usual, "usually") : ""];
@@ -33,7 +34,11 @@ export function ending(snapshot, usual) {
     return [text, eta.start_at.p50, late > soon ? `nine in ten have by ${instant(eta.start_at.p90)}` : ""];
   }
   const remaining = eta?.remaining_seconds;
-  if (status === "paused") return [remaining ? `${duration(remaining.p50)} left once it goes on` : "Paused", null, remaining ? `nine in ten within ${duration(remaining.p90)}` : ""];
+  if (status === "paused") {
+    const since = entries.find(({ event, mark }) => !mark && event.type === "job.paused");
+    const paused = since ? `Paused since ${instant(since.time)}` : "Paused";
+    return [remaining ? `${paused}; ${duration(remaining.p50)} left once it goes on` : paused, null, remaining ? `nine in ten within ${duration(remaining.p90)}` : ""];
+  }
   const seconds = left(snapshot);
   if (Number.isFinite(seconds)) return [seconds < 1 ? "any moment" : `${duration(Math.ceil(seconds))} left`, eta.finish_at.p50, ""];
   const soFar = Number.isFinite(spent) ? `, ${duration(spent)} so far` : "";
