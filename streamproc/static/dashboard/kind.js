@@ -11,7 +11,7 @@ import { figures, table } from "./table.js";
 import { took } from "./took.js";
 
 const REFRESH_MS = 5_000;
-const MOST_JOBS = 200;
+const MOST_JOBS = 100;
 const KEPT = "All figures of runs are of the latest 100: older ones aren't kept.";
 const NOTHING_YET = "No run of this kind has ended yet. When one has, this page tells how long it took, and when others like it will be over.";
 
@@ -79,7 +79,7 @@ const summary = (told) => figures([
 ]);
 
 const legend = () => h("p", { class: "quiet legend", "aria-hidden": "true" }, h("span", { class: "finished" }, "● finished"), h("span", { class: "failed" }, "✕ failed"), h("span", { class: "canceled" }, "○ canceled"),
-  "One beside the other as they ended. A click opens the job, where it is still known.");
+  "One beside the other as they ended. A click opens the job, where it is still known; arrow keys go from one to the next.");
 
 function stages(all) {
   const longest = Math.max(...all.map((stage) => stage.duration_seconds?.p90 ?? 0)) || 1;

@@ -1,7 +1,7 @@
 /** Kinds of jobs: what is going on of each, how long they take, how often they fail, and how well that is foretold. */
 
 import { client, pages, query } from "./api.js";
-import { attribute, h, say } from "./dom.js";
+import { atNextFrame, attribute, h, say } from "./dom.js";
 import { exact, instant, millis, number, share } from "./format.js";
 import { insights } from "./insights.js";
 import { poll } from "./poll.js";
@@ -21,7 +21,8 @@ const workingOf = ({ active }) => active.started + active.running + active.pause
 export function open(place, _, parameters) {
   let kinds = [];
   let sort = parameters.get("sort") ?? SORT;
-  const latest = insights(client, draw);
+  const drawSoon = atNextFrame(draw);
+  const latest = insights(client, drawSoon);
   const search = h("input", { type: "search", id: "find-kind", maxlength: "256", autocomplete: "off", placeholder: "Part of its name", value: parameters.get("q") ?? "", oninput: () => { remember(); draw(); } });
   const count = h("p", { class: "quiet", role: "status" });
   const narrowed = h("div", { class: "narrow" }, h("label", { class: "field", for: search.id }, h("span", {}, "Find a kind"), search), count);
@@ -79,6 +80,7 @@ export function open(place, _, parameters) {
     close() {
       polled.close();
       latest.close();
+      drawSoon.cancel();
     },
   };
 }

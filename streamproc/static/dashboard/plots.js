@@ -40,7 +40,7 @@ function below(at, runs) {
 }
 
 /**
- * How long runs took, each a mark that is a link where its job is known.
+ * How long runs took, each a mark that is a link where its job is known. The links are one stop of the tab key: arrow keys go on.
  *
  * @param runs the oldest first
  * @param usual the quantiles of those that finished, or null
@@ -52,12 +52,25 @@ export function durations(runs, usual, linkOf, width) {
   const at = frame(width, height, runs.length, scale.place);
   const levels = usual ? [["p90", usual.p90], ["typical", usual.p50]] : [];
   const isTight = usual && Math.abs(at.y(usual.p50) - at.y(usual.p90)) < 14;
-  return drawing(width, height, "Runs", across(at, took, scale.ticks), below(at, runs),
+  const dots = runs.map((run, index) => dot(run, linkOf(run), at.x(index), at.y(run.duration_seconds)));
+  const links = dots.filter((each) => each.localName === "a");
+  links.slice(0, -1).forEach((link) => link.setAttribute("tabindex", "-1"));
+  const drawn = drawing(width, height, "Runs", across(at, took, scale.ticks), below(at, runs),
     levels.map(([name, value], index) => [
       s("line", { class: `level ${name}`, x1: at.left, x2: at.right, y1: at.y(value), y2: at.y(value) }),
       s("text", { class: "level-name", x: at.right + 6, y: at.y(value) + (isTight ? (index ? 12 : -4) : 4) }, name),
     ]),
-    runs.map((run, index) => dot(run, linkOf(run), at.x(index), at.y(run.duration_seconds))));
+    dots);
+  drawn.addEventListener("keydown", (event) => {
+    const place = links.indexOf(document.activeElement);
+    const to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: links.length - 1 }[event.key];
+    if (place < 0 || !links[to]) return;
+    event.preventDefault();
+    links[place].setAttribute("tabindex", "-1");
+    links[to].removeAttribute("tabindex");
+    links[to].focus();
+  });
+  return drawn;
 }
 
 function dot(run, href, x, y) {
