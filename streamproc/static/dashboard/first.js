@@ -4,7 +4,7 @@ const PAGES = [
   { pattern: /^\/jobs$/, title: "Jobs", styles: [], load: () => import("./jobs.js") },
   { pattern: /^\/jobs\/([^/]+)$/, title: "Job", styles: ["pages.css", "job.css", "past.css", "vendor/uplot.css"], load: () => import("./job.js") },
   { pattern: /^\/kinds$/, title: "Kinds", styles: ["pages.css"], load: () => import("./kinds.js") },
-  { pattern: /^\/kinds\/([^/]+)$/, title: "Kind", styles: ["pages.css", "past.css", "vendor/uplot.css"], load: () => import("./kind.js") },
+  { pattern: /^\/kinds\/([^/]+)$/, title: "Kind", styles: ["pages.css"], load: () => import("./kind.js") },
   { pattern: /^\/slow$/, title: "Slow & stalled", styles: ["pages.css"], load: () => import("./slow.js") },
   { pattern: /^\/system$/, title: "System", styles: ["pages.css"], load: () => import("./system.js") },
 ];
