@@ -47,7 +47,8 @@ def look_at(page: Page, name: str, pictures: Path) -> None:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         sound(page)
         if is_checked:
-            assert violations(page) == ""
+            found = violations(page)
+            assert not found, found
         page.screenshot(path=pictures / f"{name}-{scheme}-{'wide' if size == WIDE else 'phone'}.png")
     page.set_viewport_size({"width": ZOOMED[0], "height": ZOOMED[1]})
     sound(page)
@@ -58,4 +59,5 @@ def sound(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
     said = page.evaluate(SAID)
     assert not [word for word in NONSENSE if word in said], said
-    assert page.evaluate(BARS) == []
+    bars = page.evaluate(BARS)
+    assert not bars, bars
