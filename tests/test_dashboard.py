@@ -47,6 +47,8 @@ def test_a_bar_moves_while_the_list_is_open(page: Page, stack: Stack, job_id: st
     page.goto(stack.http)
     bar = page.locator(bar_of(job_id))
     expect(bar).to_have_attribute("aria-valuenow", "10")
+    says(page, "#connection", "Live")
+    page.route(re.compile(r"/v1/jobs\?"), lambda _: None)  # what comes now comes by the stream
     report(stack, progressed(job_id, 60, message="row 6"))
     expect(bar).to_have_attribute("aria-valuenow", "60")
     expect(bar).to_have_attribute("aria-valuetext", re.compile("60.*running"))
