@@ -170,6 +170,16 @@ def test_a_token_is_asked_for_anew_when_one_has_expired(page: Page, stack: Stack
     assert "gone" not in page.evaluate("states")
 
 
+def test_a_token_that_is_long_in_coming_is_waited_for(page: Page, stack: Stack, job_id: str) -> None:
+    progress(stack, job_id, 5)
+    follow(page, job_id, "{token: () => new Promise((resolve) => { window.give = resolve; })}")
+    wait_for(page, "window.give")
+    page.clock.fast_forward(30_000)
+    page.evaluate("give('key')")
+    wait_for(page, "seen.at(-1)?.percent === 5")
+    assert page.evaluate("[states, asked.length]") == [["connecting", "live"], 1]
+
+
 def test_a_page_that_can_get_no_token_says_so_and_tries_again(page: Page, stack: Stack, job_id: str) -> None:
     progress(stack, job_id, 5)
     follow(page, job_id, "{token() { if (!window.signedIn) throw new Error('signed out'); return 'x'; }}")

@@ -122,7 +122,7 @@ export class Feed {
   /** Read one stream to its end: how long to wait before the next, in ms. */
   async #stream(path, signal) {
     const silent = new AbortController();
-    const stream = {began: Date.now(), last: null, retries: 0};
+    const stream = {began: Infinity, last: null, retries: 0};
     // By the clock, as timers stand still while a machine sleeps.
     const watch = setInterval(() => {
       const quiet = stream.last === null ? FIRST_BYTE : SILENCE;
@@ -141,7 +141,6 @@ export class Feed {
       if (signal.aborted) return null;
       if (stream.last === null) throw silent.signal.aborted ? new Problem(0, null) : error;
       if (silent.signal.aborted) this.#blocked++;
-      else if (error instanceof SyntaxError) reportError(error); // something in between has spoilt it
     } finally {
       clearInterval(watch);
     }
@@ -165,7 +164,12 @@ export class Feed {
       stream.retries++;
     }
     this.be("live");
-    if (data) this.hear(event, JSON.parse(data), id);
+    try {
+      if (data) this.hear(event, JSON.parse(data), id);
+    } catch (error) {
+      reportError(error); // something in between has spoilt it: it is asked for again
+      throw error;
+    }
     if (id) this.#token = id;
   }
 
