@@ -31,7 +31,7 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
  *   `pointed(at)`: is told the index that is pointed at, or null; `picked(seconds)`: where the chart was clicked;
  *   `marks()`: moments that are marked, `[{at, text, color, isStrong}]`; `levels()`: the same across, `[{value, text, color}]`
  */
-export function chart({ height, series, values, bands = [], scales = {}, group, pointed, picked, marks = () => [], levels = () => [] }) {
+export function chart({ height, series, values, bands = [], scales, group, pointed, picked, marks, levels = () => [] }) {
   const element = h("div", { class: "chart", role: "img" });
   let plot = null;
   let data = null;
@@ -44,25 +44,24 @@ export function chart({ height, series, values, bands = [], scales = {}, group, 
     const axis = { stroke: color("ink-soft"), grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: `${TEXT_PX}px ${color("sans")}`, gap: 6 };
     plot = new UPlot({
       width, height, scales, legend: { show: false }, padding: [8, HALF_LABEL_PX, 0, 0],
-      cursor: pointed ? { y: false, drag: { x: false, y: false }, points: { size: 8 }, sync: group && { key: group, scales: ["x", null], setSeries: false } } : { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 }, sync: { key: group, scales: ["x", null], setSeries: false } },
       axes: [
         { ...axis, incrs: APART, space: 90, size: 26, values: (_, ticks) => moments(ticks) },
-        { ...axis, ...(scales.y?.time && { incrs: APART }), space: 24, size: width < 480 ? 64 : 84, values: (_, ticks) => values(ticks) },
+        { ...axis, ...(scales.y.time && { incrs: APART }), space: 24, size: width < 480 ? 64 : 84, values: (_, ticks) => values(ticks) },
       ],
       bands: bands.map((band) => ({ ...band, fill: color(band.fill) })),
-      series: [{}, ...series.map((each) => ({ ...each, stroke: color(each.stroke), fill: each.fill && color(each.fill), points: each.points ? { ...each.points, fill: color(each.stroke) } : { show: false } }))],
+      series: [{}, ...series.map((each) => ({ ...each, stroke: color(each.stroke), fill: each.fill && color(each.fill), points: { show: false } }))],
       hooks: {
         drawAxes: [(drawn) => marks().forEach(line(drawn, false))],
         draw: [(drawn) => levels().forEach((level) => across(drawn, level)), (drawn) => marks().forEach(line(drawn, true))],
-        ...(pointed && { setCursor: [({ cursor }) => pointed(cursor.left < 0 ? null : (cursor.idx ?? null))] }),
+        setCursor: [({ cursor }) => pointed(cursor.left < 0 ? null : (cursor.idx ?? null))],
       },
     }, data, element);
-    if (picked) plot.over.addEventListener("click", (event) => picked(plot.posToVal(event.offsetX, "x")));
+    plot.over.addEventListener("click", (event) => picked(plot.posToVal(event.offsetX, "x")));
   }
 
   const resized = new ResizeObserver(() => {
-    if (!plot) make();
-    else if (plot.width !== element.clientWidth && element.clientWidth) make(); // the room for its texts is another
+    if (plot?.width !== element.clientWidth) make(); // the room for its texts is another, too
   });
   resized.observe(element);
   dark.addEventListener("change", make);
