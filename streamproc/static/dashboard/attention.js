@@ -24,7 +24,7 @@ export function attend(link) {
   function show(all) {
     count.hidden = all === 0;
     say(count, short(all));
-    attribute(count, "aria-label", `${all} jobs`);
+    attribute(count, "title", `${all} that somebody should look at`);
   }
 
   document.addEventListener("visibilitychange", ask);

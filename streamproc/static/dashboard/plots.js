@@ -5,7 +5,7 @@ import { mark, s } from "./svg.js";
 import { axis, took } from "./took.js";
 
 const SIZE = { left: 64, right: 56, top: 12, bottom: 24 };
-const TEXT_PX = 90;
+const TEXT_PX = 84;
 /** Failures are counted of so many runs each. */
 const BUCKET = 10;
 const RADIUS = 4;
