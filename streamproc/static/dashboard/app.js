@@ -54,6 +54,7 @@ addEventListener("hashchange", route);
 route();
 readClock();
 setTimeout(async function alarm() {
+  if (address().parameters.has("share")) return; // who was given a link may see one job
   try {
     const { attend } = await import("./attention.js");
     attend(document.querySelector("#nav a[href='#/slow']"));

@@ -8,7 +8,7 @@ let isAsked = false;
 
 /** Nothing at first: what is there within a moment needs no skeleton before. */
 export function loading(what) {
-  const element = h("div", { class: "state", role: "status" });
+  const element = h("div", { class: "state loading", role: "status" });
   setTimeout(() => element.append(h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
     h("p", { class: "quiet" }, `Loading ${what}…`),
     h("p", { class: "away" }, "The gateway doesn't answer. It is asked again and again, and the page goes on by itself.")), SOON_MS);
