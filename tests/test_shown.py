@@ -1,6 +1,8 @@
 """A job that was found, as people read it: at a prompt, printed, and in a notebook."""
 
 import re
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from streamproc.cli.clock import Clock
 from streamproc.durations import duration, time_left
 from streamproc.producer.found import JobSnapshot, decode_snapshot
 
@@ -59,6 +62,16 @@ JOB: dict[str, Any] = {
     "duplicates": 0,
     "position": "1-0",
 }
+
+
+@pytest.fixture
+def east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A zone in which it is later."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def found(**fields: Any) -> JobSnapshot:
@@ -185,6 +198,13 @@ def test_when_it_ends_is_told_as_far_as_that_is_known(eta: Any, said: str | None
             assert "left" not in shown
         else:
             assert said in shown
+
+
+def test_the_last_instant_that_there_is_can_be_told_in_zones_that_have_none_later(east: None) -> None:
+    never = "9999-12-31T23:59:59Z"
+    job = found(eta=ETA | {"finish_at": {"p50": never, "p90": never}})
+    assert "ends 9999-12-31 23:59:59 UTC" in str(job)
+    assert Clock().tell(never) == "9999-12-31"
 
 
 def test_a_notebook_shows_a_bar_with_stages() -> None:

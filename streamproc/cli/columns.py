@@ -41,14 +41,14 @@ def columns(
             break
         widths[widest] -= max(1, cut)
         over -= max(1, cut)
-    lines = [_line(row, widths, right, width) for row in table]
+    lines = [_line(row, widths, right) for row in table]
     if chosen is not None:
         lines[chosen + 1].stylize("reverse")
     return Group(*lines)
 
 
-def _line(row: Sequence[Text], widths: Sequence[int], right: Collection[int], width: int) -> Text:
-    line = Text(no_wrap=True, overflow="crop", end="")
+def _line(row: Sequence[Text], widths: Sequence[int], right: Collection[int]) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
     for at, (cell, room) in enumerate(zip(row, widths, strict=True)):
         if at:
             line.append(_GAP)
@@ -59,6 +59,4 @@ def _line(row: Sequence[Text], widths: Sequence[int], right: Collection[int], wi
         elif at < len(widths) - 1:
             fitting.pad_right(room - fitting.cell_len)
         line.append_text(fitting)
-    line.truncate(width, overflow="ellipsis")
-    line.end = "\n"
     return line

@@ -1,10 +1,11 @@
 """The orders of ``top``, and the columns that show what jobs are ordered by."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from streamproc.cli.clock import Clock
-from streamproc.cli.rates import Rates
+if TYPE_CHECKING:
+    from streamproc.cli.clock import Clock
+    from streamproc.cli.rates import Rates
 
 __all__ = ["KEYS", "SORTS", "Order", "silent_since"]
 
@@ -41,7 +42,7 @@ class Order(NamedTuple):
         """As people are told of it."""
         return f"by {self.name}{', reversed' if self.reverse else ''}"
 
-    def sorted(self, jobs: Iterable[Json], rates: Rates, clock: Clock, now: float) -> list[Json]:
+    def sorted(self, jobs: Iterable[Json], rates: "Rates", clock: "Clock", now: float) -> list[Json]:
         """Jobs in this order; those of which it isn't known are last either way."""
         key = _KEYS[self.name]
         keys = [(key(job, rates, clock, now), job["job_id"], job) for job in jobs]
@@ -66,7 +67,7 @@ def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-_Key = Callable[[Json, Rates, Clock, float], Any]
+_Key = Callable[[Json, "Rates", "Clock", float], Any]
 _KEYS: Final[dict[str, _Key]] = {
     "left": lambda job, rates, clock, now: _left(job),
     "percent": lambda job, rates, clock, now: _negative(job["percent"]),
