@@ -13,7 +13,7 @@ let asked = 0;
 export function dialog(title, { yes = null, no, fields = [] }) {
   const id = `dialog-${++asked}`;
   const text = h("p", { dir: "auto" });
-  const element = h("dialog", { "aria-labelledby": id }, h("form", { method: "dialog" }, h("h2", { id, dir: "auto" }, title),
+  const element = h("dialog", { class: "asking", "aria-labelledby": id }, h("form", { method: "dialog" }, h("h2", { id, dir: "auto" }, title),
     text, ...fields,
     h("div", { class: "buttons" }, yes && h("button", { value: "yes", class: "main-button" }, yes), h("button", { value: "no", formnovalidate: true }, no))));
   // A click beside it closes it; one within it never lands on the dialog itself, but on what fills it.
