@@ -32,6 +32,7 @@ FOLLOW = """async (job) => {
     if (snapshot) seen.push(snapshot);
     if (states.at(-1) !== state) states.push(state);
     if (problem) problems.push(problem.status);
+    window.why = problem?.message;
   });
 }"""
 SHOWN = """(hidden) => {
@@ -185,6 +186,7 @@ def test_a_page_that_can_get_no_token_says_so_and_tries_again(page: Page, stack:
     follow(page, job_id, "{token() { if (!window.signedIn) throw new Error('signed out'); return 'x'; }}")
     wait_for(page, "problems.at(-1) === 0")
     assert page.evaluate("[states, asked.length]") == [["connecting"], 0]
+    assert page.evaluate("why") == "the page could get no token: signed out"
     page.evaluate("window.signedIn = true")
     page.clock.fast_forward(10_000)
     wait_for(page, "states.at(-1) === 'live'")
