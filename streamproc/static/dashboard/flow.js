@@ -23,7 +23,10 @@ export function flow(samples, width) {
   const ticks = Array.from({ length: count }, (_, at) => begin + ((end - begin) * (at + 0.5)) / count);
   const texts = moments(ticks.map((tick) => Math.round(tick / 1000)));
   return s("svg", { class: "plot flow", viewBox: `0 0 ${width} ${HIGH}`, width, height: HIGH, role: "img", "aria-label": about(samples) },
-    [0, most / 2, most].map((tick) => [s("line", { class: "grid", x1: SIZE.left, x2: right, y1: y(tick), y2: y(tick) }), s("text", { class: "beside", x: SIZE.left - 8, y: y(tick) + 4 }, number(tick))]),
+    [0, most / 2, most].map((tick) => [
+      s("line", { class: "grid", x1: SIZE.left, x2: right, y1: y(tick), y2: y(tick) }),
+      s("text", { class: "beside", x: SIZE.left - 8, y: y(tick) + 4 }, number(tick)),
+    ]),
     s("path", { class: "area", d: `M${x(samples[0].from).toFixed(1)} ${bottom}${way}L${x(end).toFixed(1)} ${bottom}Z` }),
     s("path", { class: "line", d: `M${way.slice(1)}` }),
     ticks.map((tick, at) => s("text", { class: "below", x: x(tick), y: bottom + 18 }, texts[at])));

@@ -14,7 +14,8 @@ export function held({ predictions, p50_held: p50, p90_held: p90 }) {
   const isOff = isKnown && p90 < LEAST_OF_P90;
   return section(h("p", { class: "quiet" }, about), measure("p90", p90, 0.9, isOff), measure("p50", p50, 0.5, false),
     h("p", { class: "quiet" }, `Of ${number(predictions)} predictions${isKnown ? "" : ", which is too few to judge by"}.`),
-    isOff && h("p", { class: "warning" }, `p90 held in only ${share(p90)} of them: jobs of this kind end later than their pages say. Stages with weights, and totals of what there is to do, make estimates better.`));
+    isOff && h("p", { class: "warning" }, `p90 held in only ${share(p90)} of them: jobs of this kind end later than their pages say. `,
+      "Stages with weights, and totals of what there is to do, make estimates better."));
 }
 
 const section = (...children) => h("section", { class: "held" }, h("h2", {}, "How well estimates held"), ...children);

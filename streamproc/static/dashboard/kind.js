@@ -20,8 +20,9 @@ export function open(place, kind) {
   const plots = h("div", { class: "plots" });
   const words = h("p", { class: "quiet", id: "in-words" });
   const filtered = (more = {}) => `#/jobs${query({ kind, ...more })}`;
-  place.append(h("p", { class: "trail" }, h("a", { href: "#/kinds" }, "Kinds")), h("h1", { dir: "auto" }, kind),
-    h("p", { class: "lead links" }, h("a", { href: filtered() }, "All of its jobs"), h("a", { href: filtered({ status: "running" }) }, "Running"), h("a", { href: filtered({ status: "failed", sort: "-finished" }) }, "Failed")), found);
+  const link = (text, href) => h("a", { href }, text);
+  place.append(h("p", { class: "trail" }, link("Kinds", "#/kinds")), h("h1", { dir: "auto" }, kind), h("p", { class: "lead links" },
+    link("All of its jobs", filtered()), link("Running", filtered({ status: "running" })), link("Failed", filtered({ status: "failed", sort: "-finished" }))), found);
   let last = "";
   let told = null;
   let jobs = new Map();
@@ -34,8 +35,8 @@ export function open(place, kind) {
     last = key;
     told = answer;
     const sections = [h("section", {}, h("h2", {}, "So far"), summary(told), h("p", { class: "quiet" }, KEPT))];
-    if (!told.runs) sections.push(h("p", { class: "quiet" }, NOTHING_YET));
-    else sections.push(h("section", { "aria-describedby": words.id }, h("h2", {}, "How long they took"), plots, words, legend()), held(told.calibration));
+    if (told.runs) sections.push(h("section", {}, h("h2", {}, "How long they took"), plots, words, legend()), held(told.calibration));
+    else sections.push(h("p", { class: "quiet" }, NOTHING_YET));
     if (told.stages.length) sections.push(h("div", { class: "titled" }, h("h2", {}, "Stages"), stages(told.stages)));
     found.replaceChildren(h("div", { class: "stack" }, ...sections));
     draw();
@@ -46,7 +47,8 @@ export function open(place, kind) {
     if (!told?.runs || !width) return;
     const runs = [...told.latest].reverse();
     const focused = plots.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    plots.replaceChildren(durations(runs, told.duration_seconds, (run) => jobs.get(run.ended_at) ?? null, width), h("h3", {}, "How many failed, of ten at a time"), failures(runs, width));
+    const linkOf = (run) => jobs.get(run.ended_at) ?? null;
+    plots.replaceChildren(durations(runs, told.duration_seconds, linkOf, width), h("h3", {}, "How many failed, of ten at a time"), failures(runs, width));
     if (focused) plots.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     say(words, inWords(runs, told.duration_seconds));
   }
@@ -78,13 +80,15 @@ const summary = (told) => figures([
   ["Runs", number(told.runs)], ["Last ended", time(told.last_ended_at)],
 ]);
 
-const legend = () => h("p", { class: "quiet legend", "aria-hidden": "true" }, h("span", { class: "finished" }, "● finished"), h("span", { class: "failed" }, "✕ failed"), h("span", { class: "canceled" }, "○ canceled"),
+const legend = () => h("p", { class: "quiet legend", "aria-hidden": "true" },
+  h("span", { class: "finished" }, "● finished"), h("span", { class: "failed" }, "✕ failed"), h("span", { class: "canceled" }, "○ canceled"),
   "One beside the other as they ended. A click opens the job, where it is still known; arrow keys go from one to the next.");
 
 function stages(all) {
   const longest = Math.max(...all.map((stage) => stage.duration_seconds?.p90 ?? 0)) || 1;
   return table("Stages", ["Stage", "Runs", "Typical", "p90", "Of the longest", "Skipped"],
-    all.map((stage) => [stage.name, number(stage.runs), took(stage.duration_seconds?.p50), took(stage.duration_seconds?.p90), spread(stage.duration_seconds, longest), share(stage.skipped)]));
+    all.map(({ name, runs, duration_seconds: usual, skipped }) =>
+      [name, number(runs), took(usual?.p50), took(usual?.p90), spread(usual, longest), share(skipped)]));
 }
 
 /** How long a stage takes beside the others: what is typical, and up to what nine in ten take. */

@@ -13,6 +13,7 @@ import { trend } from "./trend.js";
 const REFRESH_MS = 5_000;
 const MOST = 2_000;
 const MANY = 12;
+const NONE_YET = "A kind is here as soon as there is a job of it: a job names its kind when it is created or started.";
 const MANY_FAIL = 0.05;
 const SORT = "kind";
 
@@ -23,7 +24,13 @@ export function open(place, _, parameters) {
   let sort = parameters.get("sort") ?? SORT;
   const drawSoon = atNextFrame(draw);
   const latest = insights(client, drawSoon);
-  const search = h("input", { type: "search", id: "find-kind", maxlength: "256", autocomplete: "off", placeholder: "Part of its name", value: parameters.get("q") ?? "", oninput: () => { remember(); draw(); } });
+  const search = h("input", {
+    type: "search", id: "find-kind", maxlength: "256", autocomplete: "off", placeholder: "Part of its name", value: parameters.get("q") ?? "",
+    oninput() {
+      remember();
+      draw();
+    },
+  });
   const count = h("p", { class: "quiet", role: "status" });
   const narrowed = h("div", { class: "narrow" }, h("label", { class: "field", for: search.id }, h("span", {}, "Find a kind"), search), count);
   const table = sortedTable({
@@ -43,7 +50,7 @@ export function open(place, _, parameters) {
 
   function draw() {
     if (!kinds.length) {
-      found.replaceChildren(empty("No kinds yet", "A kind is here as soon as there is a job of it: a job names its kind when it is created or started."));
+      found.replaceChildren(empty("No kinds yet", NONE_YET));
       return;
     }
     const wanted = search.value.trim().toLocaleLowerCase();
@@ -88,16 +95,17 @@ export function open(place, _, parameters) {
 /** @param latest what is told of each kind at length: of those in sight, as it is more work. */
 function columns(latest) {
   const held = (item) => latest.of(item.kind)?.calibration.p90_held ?? null;
+  const figure = (name, title, by, written, about) => ({ name, title, about, by, isLargestFirst: true, show: text((item) => written(by(item))) });
   return [
     { name: "kind", title: "Kind", class: "name", by: ({ kind }) => kind, show: link },
-    { name: "active", title: "Active", by: workingOf, isLargestFirst: true, show: text((item) => number(workingOf(item))) },
-    { name: "queued", title: "Queued", by: ({ active }) => active.queued, isLargestFirst: true, show: text(({ active }) => number(active.queued)) },
-    { name: "typical", title: "Typical", about: "A half of those that finished took at most this", by: ({ duration_seconds: each }) => each?.p50 ?? null, isLargestFirst: true, show: text(({ duration_seconds: each }) => took(each?.p50)) },
-    { name: "p90", title: "p90", about: "Nine in ten of those that finished took at most this", by: ({ duration_seconds: each }) => each?.p90 ?? null, isLargestFirst: true, show: text(({ duration_seconds: each }) => took(each?.p90)) },
+    figure("active", "Active", workingOf, number),
+    figure("queued", "Queued", ({ active }) => active.queued, number),
+    figure("typical", "Typical", ({ duration_seconds: usual }) => usual?.p50 ?? null, took, "A half of those that finished took at most this"),
+    figure("p90", "p90", ({ duration_seconds: usual }) => usual?.p90 ?? null, took, "Nine in ten of those that finished took at most this"),
     { name: "trend", title: "Latest runs", class: "drawn", show: (cell, { kind }) => drawn(cell, latest.of(kind)) },
-    { name: "failed", title: "Failed", about: "Of those that finished or failed", by: ({ failure_rate: rate }) => rate, isLargestFirst: true, show: failures },
-    { name: "held", title: "p90 held", about: "How often a job was over by when nine in ten should be: about 90 % is right", by: held, show: text((item) => share(held(item))) },
-    { name: "ended", title: "Last ended", by: ({ last_ended_at: at }) => (at === null ? null : millis(at)), isLargestFirst: true, show: ended },
+    { ...figure("failed", "Failed", ({ failure_rate: rate }) => rate, share, "Of those that finished or failed"), show: failures },
+    { ...figure("held", "p90 held", held, share, "How often a job was over by when nine in ten should be: about 90 % is right"), isLargestFirst: false },
+    { ...figure("ended", "Last ended", ({ last_ended_at: at }) => (at === null ? null : millis(at))), show: ended },
   ];
 }
 

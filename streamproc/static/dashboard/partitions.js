@@ -12,7 +12,7 @@ const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 const rateOf = (rate) => (rate === null ? "…" : number(inShort(rate)));
 
 /** A projector's name as people read it: its host and its process; on hover there is all of it. */
-export function shortName(projector) {
+function shortName(projector) {
   const parts = projector.split("/");
   return parts.length === 3 ? `${parts[0]} · process ${parts[1]}` : projector;
 }
@@ -24,7 +24,7 @@ function named(cell, projector) {
 }
 
 /** Rising numbers as runs of them: 0–3, 7. */
-export function runsOf(numbers) {
+function runsOf(numbers) {
   const found = [];
   for (const each of numbers) {
     if (found.length && found.at(-1).at(-1) === each - 1) found.at(-1)[1] = each;
@@ -33,17 +33,22 @@ export function runsOf(numbers) {
   return found.map((run) => run.join("–")).join(", ");
 }
 
+/** A column of figures: what they are by, and how they are written. */
+const figure = (name, title, by, written, about) => ({ name, title, about, by, isLargestFirst: true, show: text((item) => written(by(item))) });
+
 /** Who folds: `show(partitions)`, each with its `rate`. */
 export function ownersTable() {
+  const longest = ({ all }) => Math.max(...all.map((each) => each.behind_seconds ?? 0));
+  const rate = ({ all }) => (all.some((each) => each.rate !== null) ? sum(all.map((each) => each.rate)) : null);
   const table = sortedTable({
     label: "Projectors", id: (owner) => owner.projector ?? "", sort: "projector", changed() {},
     columns: [
-      { name: "projector", title: "Projector", class: "name", by: ({ projector }) => projector ?? "", show: (cell, { projector }) => named(cell, projector) },
-      { name: "count", title: "Partitions", by: ({ all }) => all.length, isLargestFirst: true, show: text(({ all }) => number(all.length)) },
-      { name: "which", title: "Which", show: (cell, { all }) => { say(cell, runsOf(all.map((each) => each.partition))); cell.title = cell.textContent; } },
-      { name: "rate", title: "Events a second", by: ({ all }) => sum(all.map((each) => each.rate)), isLargestFirst: true, show: text(({ all }) => rateOf(all.some((each) => each.rate !== null) ? sum(all.map((each) => each.rate)) : null)) },
-      { name: "lag", title: "Not folded yet", by: ({ all }) => sum(all.map((each) => each.lag)), isLargestFirst: true, show: text(({ all }) => number(sum(all.map((each) => each.lag)))) },
-      { name: "behind", title: "Behind by", by: ({ all }) => Math.max(...all.map((each) => each.behind_seconds ?? 0)), isLargestFirst: true, show: text(({ all }) => took(Math.max(...all.map((each) => each.behind_seconds ?? 0)))) },
+      { name: "projector", title: "Projector", class: "name", by: ({ projector }) => projector ?? "", show: (cell, owner) => named(cell, owner.projector) },
+      figure("count", "Partitions", ({ all }) => all.length, number),
+      { name: "which", title: "Which", show: which },
+      figure("rate", "Events a second", rate, rateOf),
+      figure("lag", "Not folded yet", ({ all }) => sum(all.map((each) => each.lag)), number),
+      figure("behind", "Behind by", longest, took),
     ],
   });
   return {
@@ -54,6 +59,11 @@ export function ownersTable() {
   };
 }
 
+function which(cell, { all }) {
+  say(cell, runsOf(all.map((each) => each.partition)));
+  cell.title = cell.textContent;
+}
+
 /** All of them: as a map, in which one sees where something is wrong, and as a table. */
 export function partitionsTable() {
   const map = h("ul", { class: "map", "aria-hidden": "true" });
@@ -62,12 +72,12 @@ export function partitionsTable() {
     columns: [
       { name: "partition", title: "Partition", class: "name", by: (each) => each.partition, show: text((each) => number(each.partition)) },
       { name: "owner", title: "Owner", by: (each) => each.projector ?? "", show: (cell, each) => named(cell, each.projector) },
-      { name: "epoch", title: "Fence", about: "How often the partition has changed hands: only its latest owner can write", by: (each) => each.epoch, isLargestFirst: true, show: text((each) => number(each.epoch)) },
-      { name: "events", title: "Events", by: (each) => each.events, isLargestFirst: true, show: text((each) => number(each.events)) },
-      { name: "rate", title: "A second", by: (each) => each.rate, isLargestFirst: true, show: text((each) => rateOf(each.rate)) },
-      { name: "lag", title: "Not folded yet", by: (each) => each.lag, isLargestFirst: true, show: text((each) => number(each.lag)) },
-      { name: "behind", title: "Behind by", by: (each) => each.behind_seconds, isLargestFirst: true, show: text((each) => took(each.behind_seconds)) },
-      { name: "dead", title: "Dead letters", by: (each) => each.dead_letters, isLargestFirst: true, show: dead },
+      figure("epoch", "Fence", (each) => each.epoch, number, "How often the partition has changed hands: only its latest owner can write"),
+      figure("events", "Events", (each) => each.events, number),
+      figure("rate", "A second", (each) => each.rate, rateOf),
+      figure("lag", "Not folded yet", (each) => each.lag, number),
+      figure("behind", "Behind by", (each) => each.behind_seconds, took),
+      { ...figure("dead", "Dead letters", (each) => each.dead_letters, number), show: dead },
     ],
   });
   table.element.classList.add("tall");
@@ -80,18 +90,24 @@ export function partitionsTable() {
       const wrong = !each.projector ? "unowned" : each.lag ? "behind" : each.dead_letters ? "dead" : "";
       say(cell, String(each.partition));
       if (cell.className !== wrong) cell.className = wrong;
-      cell.title = [`Partition ${each.partition}`, each.projector ? null : "nobody folds it", each.lag ? `${number(each.lag)} not folded yet` : null, each.dead_letters ? `${number(each.dead_letters)} dead letters` : null].filter(Boolean).join(": ");
+      cell.title = [
+        `Partition ${each.partition}`, each.projector ? null : "nobody folds it", each.lag ? `${number(each.lag)} not folded yet` : null,
+        each.dead_letters ? `${number(each.dead_letters)} dead letters` : null,
+      ].filter(Boolean).join(": ");
     });
   }
 
   return {
-    element: h("div", { class: "titled" }, map, h("p", { class: "quiet legend", "aria-hidden": "true" }, h("span", { class: "unowned" }, "nobody folds it"), h("span", { class: "behind" }, "events wait"), h("span", { class: "dead" }, "dead letters")), table.element),
+    element: h("div", { class: "titled" }, map, legend(), table.element),
     show(partitions) {
       showMap(partitions);
       table.show(partitions);
     },
   };
 }
+
+const legend = () => h("p", { class: "quiet legend", "aria-hidden": "true" },
+  h("span", { class: "unowned" }, "nobody folds it"), h("span", { class: "behind" }, "events wait"), h("span", { class: "dead" }, "dead letters"));
 
 function dead(cell, each) {
   say(cell, number(each.dead_letters));

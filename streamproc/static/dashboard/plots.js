@@ -94,7 +94,7 @@ export function failures(runs, width) {
 }
 
 /** Runs by tens, the last ones whole: where each begins and ends, and which share of those that finished or failed did fail. */
-export function bucketsOf(runs) {
+function bucketsOf(runs) {
   const found = [];
   for (let end = runs.length; end > 0; end -= BUCKET) {
     const begin = Math.max(0, end - BUCKET);

@@ -15,6 +15,9 @@ const FAILED_SHOWN = 20;
 const MOST_ASKED_ABOUT = 20;
 const PAGES_OF_FAILED = 3;
 const LATELY_MS = 86_400_000;
+const IS_SLOW = "At work for longer than nine in ten of their kind were, pauses aside, and for half as long again as is typical. The worst come first.";
+const NOT_TOLD = "What is slow is told by all jobs of a kind, and your key or token is limited to some.";
+const MAYBE_MORE = "There may be more: not all that have begun long ago were looked at.";
 
 export function open(place) {
   const usual = typicalOf(client, () => stalled.tick());
@@ -23,7 +26,7 @@ export function open(place) {
     none: "No job has fallen silent.", wrongOf: silent(usual), all: "#/jobs?stalled=true",
   });
   const slow = troubles({
-    name: "slow", title: "Slow", about: "At work for longer than nine in ten of their kind were, pauses aside, and for half as long again as is typical. The worst come first.",
+    name: "slow", title: "Slow", about: IS_SLOW,
     none: "No job takes longer than its kind is used to.", wrongOf: late,
   });
   const over = troubles({
@@ -41,7 +44,7 @@ export function open(place) {
     const all = (counts) => counts && Object.values(counts).reduce((sum, count) => sum + count, 0);
     stalled.show(quiet.jobs, all(quiet.counts) ?? quiet.jobs.length, quiet.next && !quiet.counts ? "There are more." : "");
     const jobs = behind.jobs.map(({ job, ...how }) => ({ ...job, ...how }));
-    slow.show(jobs, behind.slow ?? 0, behind.slow === null ? "What is slow is told by all jobs of a kind, and your key or token is limited to some." : behind.complete ? "" : "There may be more: not all that have begun long ago were looked at.");
+    slow.show(jobs, behind.slow ?? 0, behind.slow === null ? NOT_TOLD : behind.complete ? "" : MAYBE_MORE);
     over.show(ended.jobs.slice(0, FAILED_SHOWN), ended.jobs.length, ended.isAll ? "" : "There may be more.");
   }
 
