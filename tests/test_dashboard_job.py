@@ -143,6 +143,9 @@ def test_what_the_gateway_says_against_a_wish_is_shown(browser: Browser, stack: 
         page.click("button:text-is('Pause')")
         says(page, ".actions", "It was not asked to: job")
         expect(page.locator("button:text-is('Pause')")).to_be_hidden()
+        report(stack, {"job": job_id, "type": "job.noted"})
+        says(page, ".event", "job.noted")
+        says(page, ".actions", "It was not asked to: job")
 
 
 def test_a_key_that_may_only_read_is_told_so_and_shares_what_it_reads(

@@ -14,8 +14,8 @@ const REFUSED_MS = 15_000;
 const ACTIVE = ["queued", "started", "running"];
 /** When each makes sense: the gateway's own table. */
 const ACTIONS = {
-  pause: ({ status, requested }) => (ACTIVE.includes(status) && requested !== "pause" && requested !== "cancel") || (status === "paused" && requested === "resume"),
-  resume: ({ status, requested }) => requested !== "cancel" && ((status === "paused" && requested !== "resume") || (ACTIVE.includes(status) && requested === "pause")),
+  pause: ({ status, requested }) => requested !== "cancel" && (status === "paused" ? requested === "resume" : ACTIVE.includes(status) && requested !== "pause"),
+  resume: ({ status, requested }) => requested !== "cancel" && (status === "paused" ? requested !== "resume" : ACTIVE.includes(status) && requested === "pause"),
   cancel: (snapshot) => !isFinal(snapshot) && snapshot.requested !== "cancel",
   retry: ({ status }) => isFinal({ status }),
 };
@@ -42,7 +42,8 @@ export function actions(job, client, history, { isMine, sent: wasSent }) {
   const repeating = dialog("Run this job again?", { yes: "Run it again", no: "Leave it" });
   const buttons = Object.keys(ACTIONS).map((name) => ({ name, element: h("button", { type: "button", onclick: () => press(name) }, NAMES[name]) }));
   const share = sharing(job, client);
-  const element = h("div", { class: "actions" }, ...(isMine ? [...buttons.map((button) => button.element), share.element] : [h("p", { class: "quiet" }, "Shared with you, to read.")]), told, since);
+  const offered = isMine ? [...buttons.map((button) => button.element), share.element] : [h("p", { class: "quiet" }, "Shared with you, to read.")];
+  const element = h("div", { class: "actions" }, ...offered, told, since);
   let latest = null;
   let sent = null;
   let refused = "";

@@ -9,7 +9,8 @@ export function detail(label) {
   const note = h("p", { class: "quiet", dir: "auto" });
   const text = h("pre", { class: "whole", tabindex: "0", role: "region", "aria-label": label, dir: "auto" });
   const close = h("button", { type: "button", class: "minor", onclick: hide }, "Close");
-  const element = h("div", { class: "detail", hidden: true }, h("div", { class: "detail-head" }, title, copyButton("Copy", () => text.textContent), close), note, text);
+  const top = h("div", { class: "detail-head" }, title, copyButton("Copy", () => text.textContent), close);
+  const element = h("div", { class: "detail", hidden: true }, top, note, text);
   let back = null;
 
   function hide() {

@@ -92,8 +92,10 @@ export function events(history) {
     if (history.problem) said.push(`The events can't be read now: ${history.problem.message}.`);
     if (isNarrowed()) {
       said.push(`${number(matches.length)} of ${history.isWhole ? `${number(here)} events` : `the newest ${number(here)} events`}.`);
-      if (!history.isWhole) said.push(history.isFull ? `The ${number(total - here)} before them aren't searched: so many aren't kept here.` : `${number(total - here)} older ones aren't searched yet.`);
-    } else said.push(history.isWhole ? `${number(here)} ${here === 1 ? "event" : "events, the newest first"}` : `The newest ${number(here)} of ${number(total)} events; ${history.isFull ? "so many are kept here" : "older ones come as you scroll"}`);
+      if (history.isFull) said.push(`The ${number(total - here)} before them aren't searched: so many aren't kept here.`);
+      else if (!history.isWhole) said.push(`${number(total - here)} older ones aren't searched yet.`);
+    } else if (history.isWhole) said.push(`${number(here)} ${here === 1 ? "event" : "events, the newest first"}`);
+    else said.push(`The newest ${number(here)} of ${number(total)} events; ${history.isFull ? "so many are kept here" : "older ones come as you scroll"}`);
     attribute(told, "aria-live", isNarrowed() ? "polite" : "off"); // what comes by itself isn't read out
     say(told, said.join(" "));
     newer.hidden = !held.length;
@@ -105,7 +107,8 @@ export function events(history) {
   function look(entry, from) {
     const { position, time, mark, event } = entry;
     const why = mark ? `Without effect (${mark}): ${MARKS[mark] ?? ""}` : "";
-    whole.show({ title: String(event.type), note: [exact(time), position, why].filter(Boolean).join(" · "), text: JSON.stringify({ position, time, mark, event }, null, 2) }, from);
+    const note = [exact(time), position, why].filter(Boolean).join(" · ");
+    whole.show({ title: String(event.type), note, text: JSON.stringify({ position, time, mark, event }, null, 2) }, from);
   }
 
   return {

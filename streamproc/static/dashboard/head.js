@@ -100,5 +100,8 @@ function showLabels(element, labels) {
   if (element.dataset.key === key) return;
   element.dataset.key = key;
   element.hidden = !found.length;
-  element.replaceChildren(...found.map(([name, value]) => h("li", {}, h("a", { class: "label", dir: "auto", title: `${name}: ${value}`, href: `#/jobs${query({ label: `${name}:${value}` })}` }, `${name}: ${value}`))));
+  element.replaceChildren(...found.map(([name, value]) => {
+    const text = `${name}: ${value}`;
+    return h("li", {}, h("a", { class: "label", dir: "auto", title: text, href: `#/jobs${query({ label: `${name}:${value}` })}` }, text));
+  }));
 }

@@ -113,7 +113,7 @@ export function jobHistory(job, client) {
     },
     /** Whether as much is here as is kept. */
     get isFull() {
-      return entries.length >= MOST_KEPT;
+      return older !== null && entries.length >= MOST_KEPT;
     },
     /** How many events there are, here or not. */
     get total() {

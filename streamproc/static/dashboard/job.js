@@ -50,7 +50,8 @@ export function open(place, job, parameters) {
       past = snapshot;
       refresh();
     }, parameters.get("at"));
-    parts.push(head(history, typical), actions(job, asked, history, { isMine: !share, sent: () => lookAgain(0) }), told("Result", "result"), slider, stages(history, typical), indicators(),
+    const asking = { isMine: !share, sent: () => lookAgain(0) };
+    parts.push(head(history, typical), actions(job, asked, history, asking), told("Result", "result"), slider, stages(history, typical), indicators(),
       progressChart(job, asked, slider), units(job, asked, history), attempts(job, asked), told("Details", "details"), events(history));
     page = h("article", { class: "job" }, ...parts.map((part) => part.element));
     place.replaceChildren(page);
@@ -69,7 +70,9 @@ export function open(place, job, parameters) {
     report("job", status.state, status);
     connection = status;
     if (snapshot) show(snapshot);
-    else if (!live && status.state === "gone" && (status.problem?.status ?? 404) === 404) place.replaceChildren(failed({ status: 404, message: `There is no job ${job}, or not yet. It will be shown here as soon as it is there.` }));
+    else if (!live && status.state === "gone" && (status.problem?.status ?? 404) === 404) {
+      place.replaceChildren(failed({ status: 404, message: `There is no job ${job}, or not yet. It will be shown here as soon as it is there.` }));
+    }
   });
   let following = follow();
 

@@ -40,11 +40,14 @@ export function stages(history, typical) {
     const resumed = millis(snapshot.resumed_at);
     const spans = found.map((stage) => spanOf(stage, usual?.get(stage.name) ?? null, at, resumed));
     const goesOn = snapshot.status !== "paused";
-    const end = Math.max(start + 1, at, ...spans.flatMap(({ began, ended, p90 }) => [ended, Number.isFinite(p90) && isNow ? began + 1000 * p90 : NaN]).filter(Number.isFinite));
+    const ends = spans.flatMap(({ began, ended, p90 }) => [ended, isNow ? began + 1000 * p90 : NaN]);
+    const end = Math.max(start + 1, at, ...ends.filter(Number.isFinite));
     while (rows.length < found.length) list.append(rows[rows.push(makeRow()) - 1].element);
     while (rows.length > found.length) rows.pop().element.remove();
     const isDue = !isNow || now() - drawnAt >= ALL_MS;
-    found.forEach((stage, place) => (isDue || rows[place].isOther(stage)) && rows[place].show(stage, spans[place], { start, end, reason: reasons.get(stage.name), isNow, goesOn }));
+    found.forEach((stage, place) => {
+      if (isDue || rows[place].isOther(stage)) rows[place].show(stage, spans[place], { start, end, reason: reasons.get(stage.name), isNow, goesOn });
+    });
     if (isDue) {
       drawnAt = now();
       setTime(from, new Date(start).toISOString());

@@ -26,7 +26,10 @@ export function ago(text) {
 export function ending(snapshot, usual, entries) {
   const { status, eta } = snapshot;
   const spent = elapsed(snapshot);
-  if (isFinal(snapshot)) return [Number.isFinite(spent) ? `${ENDED[status]} ${duration(spent)}` : status, snapshot.finished_at, status === "finished" ? usually(usual, "usually") : ""];
+  if (isFinal(snapshot)) {
+    const took = Number.isFinite(spent) ? `${ENDED[status]} ${duration(spent)}` : status;
+    return [took, snapshot.finished_at, status === "finished" ? usually(usual, "usually") : ""];
+  }
   if (status === "queued") {
     const [soon, late] = [millis(eta?.start_at?.p50), millis(eta?.start_at?.p90)];
     if (!Number.isFinite(soon)) return ["Waits in the queue", null, usually(usual, "then usually takes")];
@@ -37,7 +40,8 @@ export function ending(snapshot, usual, entries) {
   if (status === "paused") {
     const since = entries.find(({ event, mark }) => !mark && event.type === "job.paused");
     const paused = since ? `Paused since ${instant(since.time)}` : "Paused";
-    return [remaining ? `${paused}; ${duration(remaining.p50)} left once it goes on` : paused, null, remaining ? `nine in ten within ${duration(remaining.p90)}` : ""];
+    if (!remaining) return [paused, null, ""];
+    return [`${paused}; ${duration(remaining.p50)} left once it goes on`, null, `nine in ten within ${duration(remaining.p90)}`];
   }
   const seconds = left(snapshot);
   if (Number.isFinite(seconds)) return [seconds < 1 ? "any moment" : `${duration(Math.ceil(seconds))} left`, eta.finish_at.p50, ""];
@@ -69,6 +73,7 @@ export function amount(snapshot) {
 export function tabTitle(snapshot, isStale) {
   const status = snapshot.stalled ? "stalled" : snapshot.status;
   const far = Number.isFinite(snapshot.percent) ? percent(snapshot.percent) : null;
-  const lead = isFinal(snapshot) || (status !== "running" && !far) ? status : [status === "running" || status === "started" ? null : status, far].filter(Boolean).join(" ");
-  return [isStale && "not connected", lead || status, snapshot.title || snapshot.job_id].filter(Boolean).join(" · ");
+  const isPlain = far !== null && (status === "running" || status === "started");
+  const lead = isFinal(snapshot) || far === null ? status : isPlain ? far : `${status} ${far}`;
+  return [isStale && "not connected", lead, snapshot.title || snapshot.job_id].filter(Boolean).join(" · ");
 }

@@ -119,7 +119,7 @@ export function units(job, client, history) {
     const said = [];
     if (problem) said.push(`The units can't be read now: ${problem.message}`);
     else if (waiting && members.size < counts.total) said.push(`${number(members.size)} of ${number(counts.total)} read so far.`);
-    if (status || text) said.push(shown.length ? `${number(shown.length)} of ${number(members.size)} units.` : `None of ${number(members.size)} units ${text ? "is called so" : "is"}${status ? `${text ? " and " : " "}${status}` : ""}.`);
+    if (status || text) said.push(`${number(shown.length)} of ${number(members.size)} units.`);
     if (isMoved) said.push("Some have moved on; they stay in their places while you read.");
     if (isOld) said.push("These are the units as they are now: how each was then isn't kept.");
     say(told, said.join(" "));
