@@ -18,7 +18,7 @@ NAMES = {
     "markup": MARKUP,
     "long": "W" * 256,
     "emoji": ("👩🏽‍💻🏳️‍🌈🦄" * 40)[:256],
-    "rtl": (f"{RTL} " * 20)[:256],
+    "4711": (f"{RTL} " * 20)[:256],  # what follows is a number, which goes along with words from right to left
     "zalgo": "Z\u0351\u0336\u032a\u0357a\u0360\u0334\u033b\u030dl\u0358\u0321\u0348\u0301go" * 12,
 }
 DAY = 86_400.0
@@ -127,10 +127,10 @@ def test_numbers_of_any_sort_and_none_are_shown_as_such(browser: Browser, strang
 
 def test_a_title_from_right_to_left_leaves_what_is_beside_it_in_its_order(page: Page, strange: Stack) -> None:
     page.goto(strange.http)
-    row = page.locator('.row:has(a[href="#/jobs/rtl"])')
+    row = page.locator('.row:has(a[href="#/jobs/4711"])')
     row.wait_for()
     places: list[float] = row.locator("small").first.evaluate(
-        """(small) => ["rtl", "·"].map((text) => {
+        """(small) => ["4711", "·"].map((text) => {
           const node = document.createTreeWalker(small, NodeFilter.SHOW_TEXT).nextNode();
           const range = new Range();
           range.setStart(node, node.data.lastIndexOf(text));
