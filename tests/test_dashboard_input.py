@@ -22,7 +22,7 @@ NAMES = {
     "zalgo": "Z\u0351\u0336\u032a\u0357a\u0360\u0334\u033b\u030dl\u0358\u0321\u0348\u0301go" * 12,
 }
 DAY = 86_400.0
-LISTS = {"/jobs": ".row", "/kinds": "tbody tr", "/slow": ".row", "/system": "tbody tr"}
+LISTS = {"/jobs": ".row", "/kinds": "tbody tr", "/slow": ".trouble", "/system": "tbody tr"}
 CLOCK = """{
   const by = $hours * 3_600_000, Real = Date;
   globalThis.Date = class extends Real {
