@@ -1,5 +1,6 @@
 """The events of a job, as a page follows them: all of them, in order, each once, whatever becomes of the connection."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,7 +64,9 @@ def test_who_has_a_token_gets_what_came_after_it(page: Page, stack: Stack, job_i
     wait_for(page, f"{SAID} === 'a,b'")
     page.evaluate("following.close()")
     note(stack, job_id, "c", "d")
-    page.evaluate(FOLLOW, [job_id, page.evaluate("token")])
+    token = page.evaluate("token")
+    with page.expect_request(lambda request: request.headers.get("last-event-id") == token):
+        page.evaluate(FOLLOW, [job_id, token])
     wait_for(page, f"{SAID} === 'c,d'")
     page.evaluate(FOLLOW, [job_id, page.evaluate("seen[0].position")])  # a bare position will do
     wait_for(page, f"{SAID} === 'd'")
@@ -95,6 +98,21 @@ def test_no_event_is_missing_or_twice_after_the_gateway_was_killed(browser: Brow
             assert page.evaluate("resets") == []
     finally:
         gateway.kill()
+
+
+def test_an_event_that_comes_twice_is_told_once(page: Page, stack: Stack, job_id: str) -> None:
+    note(stack, job_id, "a", "b", "c")
+    stack.wait_for(job_id, events=3)
+    first, second, _ = history(stack, job_id)
+    body = "".join(
+        f"id: {entry['position']}\nevent: event\ndata: {json.dumps(entry)}\n\n" for entry in (first, second, first)
+    )
+    page.route(
+        "**/stream?*", lambda route: route.fulfill(body=body, headers={"content-type": "text/event-stream"}), times=1
+    )
+    with page.expect_request(lambda request: "last-event-id" in request.headers):
+        page.evaluate(FOLLOW, [job_id, None])
+    wait_for(page, f"{SAID} === 'a,b,c'")
 
 
 def test_events_are_polled_where_streams_are_blocked(page: Page, stack: Stack, job_id: str) -> None:
