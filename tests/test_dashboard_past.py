@@ -198,6 +198,7 @@ def test_a_click_on_a_chart_shows_the_job_as_it_was_and_marks_the_moment(page: P
     assert max(chart["most"] for chart in seen(page, MARKER["light"])) < 20
     over.first.hover(position={"x": 3, "y": 40})
     expect(page.locator(".readout")).to_contain_text("0 %")
+    expect(page.locator(".u-cursor-x").nth(1)).to_be_visible()
     box = over.first.bounding_box()
     assert box is not None
     over.first.click(position={"x": box["width"] * 0.75, "y": 40})
@@ -207,7 +208,6 @@ def test_a_click_on_a_chart_shows_the_job_as_it_was_and_marks_the_moment(page: P
     top, bottom = seen(page, MARKER["light"])
     assert min(top["most"], bottom["most"]) > 50
     assert top["at"] == pytest.approx(bottom["at"], abs=0.01)
-    expect(page.locator(".u-cursor-x").nth(1)).to_be_visible()
     page.click("text=Back to now")
     expect(page.locator(".huge")).to_have_text("100 %")
     assert max(chart["most"] for chart in seen(page, MARKER["light"])) < 20

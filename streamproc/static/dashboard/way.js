@@ -17,21 +17,20 @@ const TIMES_AS_LONG = 50;
  * since 1970 and the estimated instants too, NaN where they aren't known. `problem` says why what was before isn't there.
  */
 export function jobWay(job, client, changed) {
-  const way = { moments: [], problem: null, isReading: true, show, close };
+  const way = { moments: [], problem: null, isReading: true, show, close: () => (isOver = true) };
   let told = 0;
   let upTo = null;
   let read = 0;
   let took = 0;
+  let notBefore = 0;
+  let isMissing = true;
   let isAsked = false;
   let isOver = false;
-  let timer = 0;
 
   async function ask(position) {
-    if (isAsked || isOver) return;
-    isAsked = true;
-    timer = 0;
     const begun = performance.now();
-    let again = 0;
+    if (isAsked || isOver || begun < notBefore) return;
+    isAsked = true;
     try {
       const { estimates } = await client.get(jobPath(job, "/estimates", { points: MOMENTS, at: position }));
       const last = millis(estimates.at(-1).at);
@@ -39,19 +38,18 @@ export function jobWay(job, client, changed) {
       told = estimates.length;
       upTo = position;
       way.problem = null;
-      way.isReading = false;
+      way.isReading = isMissing = false;
     } catch (error) {
       way.problem = error;
       way.isReading = error.problem?.type?.endsWith(":past-pending") ?? false;
-      if (!error.status || error.status === 429 || error.status >= 500) again = error.retryAfter ?? AGAIN_MS;
+      isMissing = !error.status || error.status === 429 || error.status >= 500;
+      if (isMissing) notBefore = performance.now() + (error.retryAfter ?? AGAIN_MS);
       else upTo = position; // as it is gone, or not to be seen, it stays so
     }
-    took = performance.now() - begun;
     read = performance.now();
+    took = read - begun;
     isAsked = false;
-    if (isOver) return;
-    if (again) timer = setTimeout(() => ask(position), again);
-    changed();
+    if (!isOver) changed();
   }
 
   /** What has just been heard of it. Moments that are too close to tell apart are told as one. */
@@ -70,20 +68,14 @@ export function jobWay(job, client, changed) {
 
   function show(live) {
     if (isFinal(live)) {
-      if (upTo !== live.position && !timer) ask(live.position);
+      if (upTo !== live.position) ask(live.position);
       return;
     }
     if (upTo) upTo = null; // it has been begun again
     add(live);
     const isQuiet = ["started", "running"].includes(live.status) && !document.hidden && now() - way.moments.at(-1).at > QUIET_MS;
     const isDue = performance.now() - read > Math.max(QUIET_MS, TIMES_AS_LONG * took);
-    if (timer) return;
-    if (!read || (isDue && !way.problem && (isQuiet || way.moments.length - told > MOST_LIVE))) ask(null);
-  }
-
-  function close() {
-    isOver = true;
-    clearTimeout(timer);
+    if (isMissing || (isDue && !way.problem && (isQuiet || way.moments.length - told > MOST_LIVE))) ask(null);
   }
   return way;
 }
