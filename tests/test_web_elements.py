@@ -178,6 +178,7 @@ def test_elements_tell_the_page_of_changes_and_of_ends(page: Page, stack: Stack,
     wait_for(page, "heard.filter(([, , , status]) => status === 'started').length === 2")  # of the bar, and of the list
     report(stack, job_id, {"type": "job.finished"})
     wait_for(page, "heard.filter(([name]) => name === 'jobend').length === 2")
+    page.evaluate("(() => { const bar = document.querySelector('job-progress'); bar.show({...bar.snapshot}); })()")
     ends = [one for one in page.evaluate("heard") if one[0] == "jobend"]
     assert ends == [["jobend", job_id, "started", "finished"]] * 2
 
