@@ -1,6 +1,6 @@
 /** What there is to say of how a job stands, in words: what is left, when that ends, how sure that is, what is amiss. */
 
-import { elapsed, isFinal, left } from "./eta.js";
+import { elapsed, isFinal, left, momentOf } from "./eta.js";
 import { duration, instant, millis, now, percent } from "./format.js";
 
 const NO_ESTIMATE = { indeterminate: "Nobody knows how far it is", no_progress: "No progress yet" };
@@ -10,9 +10,9 @@ const OTHERS = new Set(["job.stalled", "job.released", "job.pause_requested", "j
 
 const usually = (usual, word) => (usual ? `${word} ${duration(usual.p50)}, nine in ten within ${duration(usual.p90)}` : "");
 
-/** How long ago something was, in whole seconds. */
-export function ago(text) {
-  const seconds = (now() - millis(text)) / 1000;
+/** How long ago something was, in whole seconds; of now, or of another moment. */
+export function ago(text, moment = now()) {
+  const seconds = (moment - millis(text)) / 1000;
   if (!Number.isFinite(seconds)) return "";
   return seconds < 1 ? "just now" : `${seconds < 10 ? `${Math.floor(seconds)} s` : duration(seconds)} ago`;
 }
@@ -33,7 +33,8 @@ export function ending(snapshot, usual, entries) {
   if (status === "queued") {
     const [soon, late] = [millis(eta?.start_at?.p50), millis(eta?.start_at?.p90)];
     if (!Number.isFinite(soon)) return ["Waits in the queue", null, usually(usual, "then usually takes")];
-    const text = soon > now() ? `Should start in ${duration(Math.ceil((soon - now()) / 1000))}` : "Should start any moment";
+    const wait = Math.ceil((soon - momentOf(snapshot)) / 1000);
+    const text = wait > 0 ? `Should start in ${duration(wait)}` : "Should start any moment";
     return [text, eta.start_at.p50, late > soon ? `nine in ten have by ${instant(eta.start_at.p90)}` : ""];
   }
   const remaining = eta?.remaining_seconds;
@@ -53,11 +54,12 @@ export function ending(snapshot, usual, entries) {
 export function silence(snapshot, entries) {
   if (!snapshot.stalled) return "";
   const since = snapshot.progressed_at ?? snapshot.started_at;
-  const said = [`No progress for ${duration((now() - millis(since)) / 1000)}, since ${instant(since)}.`];
+  const moment = momentOf(snapshot);
+  const said = [`No progress for ${duration((moment - millis(since)) / 1000)}, since ${instant(since)}.`];
   if (snapshot.heard_at) {
     const latest = entries.find(({ event, mark }) => !mark && !OTHERS.has(event.type));
     const what = latest ? `: ${[latest.event.type, latest.event.message].filter(Boolean).join(", ")}` : "";
-    said.push(`Its worker was heard last ${ago(snapshot.heard_at)}${what}.`);
+    said.push(`Its worker was heard last ${ago(snapshot.heard_at, moment)}${what}.`);
   }
   return said.join(" ");
 }
