@@ -3,7 +3,9 @@
 import { atNextFrame, attribute, h } from "./dom.js";
 
 const BEYOND = 6;
-const WRITE_MS = 2; // of the 16 of a frame: to lay out and paint what was written takes several times as long
+const LEAST_A_TURN = 8;
+const TURNS = 6; // in which all rows are written: nobody reads quicker, and to lay out and paint them takes its time
+const MANY = 50; // rows: painting takes so long whatever was written that every other frame is left out
 
 /**
  * A list.
@@ -65,18 +67,22 @@ export function virtualList(label, make, keyOf, { height, scroller = null, seen 
     seen(items.slice(...range));
   }
 
-  /** Rows that have changed are shown as far as a frame goes, and the others with the next. */
+  let isLeftOut = false;
+  /** Rows that have changed are shown some at a time, those first that have waited longest. */
   const draw = atNextFrame(() => {
     if (isMoved) render();
-    const end = performance.now() + WRITE_MS;
-    for (const key of changed) {
+    isLeftOut = !isLeftOut && rows.size > MANY;
+    if (!isLeftOut) write(Math.max(LEAST_A_TURN, Math.ceil(rows.size / TURNS)));
+    if (changed.size) draw();
+  });
+
+  function write(most) {
+    for (const key of [...changed].slice(0, most)) {
       changed.delete(key);
       const made = rows.get(key);
       made?.show(made.item);
-      if (performance.now() > end) break;
     }
-    if (changed.size) draw();
-  });
+  }
   const move = () => {
     isMoved = true;
     draw();
