@@ -56,6 +56,7 @@ class Facts(Struct, frozen=True):
     units: Total = Total()
     indicators: list[Total] = []
     progressed_at: str | None = None
+    stalled: bool = False
 
     @property
     def size(self) -> float | None:
@@ -94,6 +95,8 @@ def estimate(facts: Facts, path: Path, kind: Kind | None, now: int) -> Estimate:
         return Estimate(reason="final")
     if path.started is None or facts.status == "queued":
         return Estimate(reason="queued")
+    if facts.stalled:
+        return Estimate(reason="stalled")  # it has been silent for longer than its kind ever is: nobody knows
     kind = kind or _UNKNOWN
     clock = max(0, (now if path.since is None else path.since) - path.started - path.away)
     silent = 0.0

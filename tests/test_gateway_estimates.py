@@ -52,7 +52,12 @@ async def test_a_job_that_says_nothing_goes_by_the_runs_of_its_kind_in_all_parti
 
 
 @pytest.mark.parametrize(
-    ("events", "reason"), [(["job.queued"], "queued"), (["job.started", "job.progressed", "job.paused"], "paused")]
+    ("events", "reason"),
+    [
+        (["job.queued"], "queued"),
+        (["job.started", "job.progressed", "job.paused"], "paused"),
+        (["job.started", "job.progressed", "job.stalled"], "stalled"),
+    ],
 )
 async def test_a_job_that_does_not_run_says_why_it_has_no_finish(
     service: Service, events: list[str], reason: str

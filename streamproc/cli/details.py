@@ -25,6 +25,7 @@ _REASONS: Final = {
     "paused": "time left: not known while the job is paused",
     "indeterminate": "time left: not known, as the job doesn't say how far it is",
     "no_progress": "time left: not known before there is progress",
+    "stalled": "time left: not known while the job is silent",
 }
 _LONGEST_RESULT: Final = 2000
 

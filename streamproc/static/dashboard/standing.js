@@ -3,7 +3,7 @@
 import { elapsed, isFinal, left, momentOf } from "./eta.js";
 import { duration, instant, millis, now, percent } from "./format.js";
 
-const NO_ESTIMATE = { indeterminate: "Nobody knows how far it is", no_progress: "No progress yet" };
+const NO_ESTIMATE = { indeterminate: "Nobody knows how far it is", no_progress: "No progress yet", stalled: "No estimate while it is silent" };
 const ENDED = { finished: "took", failed: "failed after", canceled: "stopped after" };
 /** What isn't heard of the worker itself. */
 const OTHERS = new Set(["job.stalled", "job.released", "job.pause_requested", "job.resume_requested", "job.cancel_requested"]);
