@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from projections import ESTIMATOR, SNAPSHOT
+from projections import ESTIMATOR, PAST
 from streamproc import gateway, hub
 from streamproc.config import Config
 from streamproc.connection import connect
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def serve(config: Config, uds: str | None = None) -> None:
-    await gateway.serve(config, ESTIMATOR, SNAPSHOT, stop=anyio.Event(), uds=uds)
+    await gateway.serve(config, ESTIMATOR, PAST, stop=anyio.Event(), uds=uds)
 
 
 async def test_a_port_that_is_taken_is_a_clear_error(server: Server, namespace: str) -> None:

@@ -257,8 +257,9 @@ def test_a_wish_to_pause_stops_all_of_the_command_until_it_is_to_resume(stack: S
 
 
 def test_what_a_paused_command_had_still_to_say_does_not_make_it_run(stack: Stack, job_id: str) -> None:
-    left_behind = "import os, sys; os.setsid(); sys.stdin.readline(); os.write(2, b'50%\\n')"  # and isn't stopped
-    script = f'exec 4<&0; {sys.executable} -c "{left_behind}" <&4 & echo; wait'
+    # It is in a session of its own when it says so, and isn't stopped.
+    left_behind = "import os, sys; os.setsid(); print(flush=True); sys.stdin.readline(); os.write(2, b'50%\\n')"
+    script = f'exec 4<&0; {sys.executable} -c "{left_behind}" <&4 & wait'
     with running(stack, job_id, "--percent-regex", r"(\d+)%", "--", "sh", "-c", script) as process:
         line(process)
         stack.ask(job_id, "pause")
