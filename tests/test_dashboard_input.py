@@ -147,6 +147,8 @@ def shown(browser: Browser, stack: Stack, hours: float, **settings: Any) -> list
         page.add_init_script(CLOCK.replace("$hours", str(hours)))
         page.goto(stack.http)
         says(page, "#connection", "Live")
+        silent = page.locator('.row:has(a[href="#/jobs/silent"]) .left')
+        expect(silent).to_have_text(re.compile("^silent for 2 h"))  # as soon as the gateway has said what time it is
         found = []
         for job in ("over", "silent"):
             row = page.locator(f'.row:has(a[href="#/jobs/{job}"]) .until')
