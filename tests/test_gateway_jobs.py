@@ -163,6 +163,10 @@ async def test_a_history_is_read_backwards_too(service: Service) -> None:
     assert (first["next"], rest["next"]) == (positions[2], None)
     response = await service.http.get("/v1/jobs/a/events?sort=-position", headers={"accept": "application/x-ndjson"})
     assert [line["position"] for line in lines(response.text)] == positions[::-1]
+    batch = {"accept": "application/cloudevents-batch+json"}
+    page = await service.http.get("/v1/jobs/a/events?sort=-position&limit=3", headers=batch)
+    older = await service.http.get(page.links["next"]["url"], headers=batch)
+    assert [event["id"] for event in page.json() + older.json()] == positions[::-1]
     assert (await service.http.get("/v1/jobs/a/events?sort=time")).status_code == 400
 
 
